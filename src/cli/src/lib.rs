@@ -1,0 +1,1 @@
+//! The command line of qemu-system-*, and what it builds

@@ -1,0 +1,1 @@
+//! Executing guests: the Ops trait, the interpreter, blocks, budgets, schedulers

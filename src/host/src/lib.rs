@@ -1,0 +1,1 @@
+//! Back ends on the host: character devices, block images, networks

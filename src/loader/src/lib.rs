@@ -1,0 +1,1 @@
+//! Loaders: ELF, Linux Image, raw, flattened device tree

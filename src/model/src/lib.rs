@@ -1,0 +1,1 @@
+//! The machine model: devices, pins, clock, address spaces, state, inspection, registry types

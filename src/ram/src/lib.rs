@@ -1,0 +1,1 @@
+//! Guest memory and the software TLB that points into it

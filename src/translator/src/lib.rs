@@ -1,0 +1,1 @@
+//! The Cranelift translator: regions, code arena, compile thread

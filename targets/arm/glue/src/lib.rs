@@ -1,0 +1,1 @@
+//! Instantiates the Arm semantics for each executor

@@ -1,0 +1,1 @@
+//! The Arm target: decoder tables, semantics, system registers, MMU, models

@@ -1,0 +1,1 @@
+//! Generates instruction decoders from tables

@@ -1,0 +1,2 @@
+//! Fetches guests.
+fn main() {}
