@@ -1,0 +1,2 @@
+#include "fw.h"
+void mmu_stop(void){}

@@ -1,0 +1,2 @@
+#include "fw.h"
+void test_fp(void) { note("not yet"); }

@@ -1,0 +1,2 @@
+#include "fw.h"
+void test_simd(void) { note("not yet"); }

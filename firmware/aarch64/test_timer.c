@@ -1,0 +1,2 @@
+#include "fw.h"
+void test_timer(void) { note("not yet"); }
