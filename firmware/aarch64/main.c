@@ -8,10 +8,12 @@ void main(void)
     fdt_open(0x40000000);
     machine_find();
     bool gic = gic_init();
-    uart_init(machine.uart, gic ? machine.uart_intid : -1);
+    if (!gic) /* then the prompt polls */
+        machine.uart_intid = machine.timer_intid = -1;
+    uart_init(machine.uart, machine.uart_intid);
     print("\nProteus AArch64 firmware\n");
     machine_print();
-    if (gic && machine.uart_intid >= 0)
+    if (machine.uart_intid >= 0)
         gic_enable(machine.uart_intid);
     irq_enable();
     selftest();

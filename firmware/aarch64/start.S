@@ -174,12 +174,3 @@ mmu_off:
     dsb     sy
     isb
     ret
-
-    .section .text.psci, "ax"
-    .globl psci_hvc, psci_smc
-psci_hvc:
-    hvc     #0
-    ret
-psci_smc:
-    smc     #0
-    ret

@@ -10,19 +10,33 @@ enum {
 static u64 base;
 static u8 ring[1024];
 static volatile u32 head, tail;
+static bool interrupts;
 
+/* Takes what is in the receive FIFO; what the ring has no room for is lost. */
+static void drain(void)
+{
+    while (!(mmio_read(base + FR) & FR_RXFE)) {
+        u8 c = mmio_read(base + DR);
+        if (head - tail < sizeof ring)
+            ring[head++ % sizeof ring] = c;
+    }
+}
+
+/* Keeps what was typed before: turning the FIFOs on empties them. */
 void uart_init(u64 at, int intid)
 {
     base = at;
-    mmio_write(base + CR, 0);
     mmio_write(base + IMSC, 0);
+    drain();
+    mmio_write(base + CR, 0);
     mmio_write(base + ICR, 0x7ff);
-    mmio_write(base + IBRD, 13); /* 115200 baud of 24 MHz */
+    mmio_write(base + IBRD, 13); /* 115200 baud from 24 MHz */
     mmio_write(base + FBRD, 1);
     mmio_write(base + LCR_H, 0x70); /* 8 bits, FIFOs on */
     mmio_write(base + IFLS, 0);
     mmio_write(base + CR, 0x301); /* receive, transmit, enable */
-    if (intid >= 0)
+    interrupts = intid >= 0;
+    if (interrupts)
         mmio_write(base + IMSC, INT_RX | INT_RT);
 }
 
@@ -33,14 +47,9 @@ void uart_put(char c)
     mmio_write(base + DR, (u8)c);
 }
 
-/* Takes what is in the receive FIFO; what the ring has no room for is lost. */
 void uart_irq(void)
 {
-    while (!(mmio_read(base + FR) & FR_RXFE)) {
-        u8 c = mmio_read(base + DR);
-        if (head - tail < sizeof ring)
-            ring[head++ % sizeof ring] = c;
-    }
+    drain();
     mmio_write(base + ICR, INT_RX | INT_RT);
 }
 
@@ -52,7 +61,10 @@ int uart_get(void)
         irq_disable();
         if (head != tail)
             break;
-        wfi();
+        if (interrupts)
+            wfi();
+        else
+            drain();
         irq_enable();
         isb();
     }
