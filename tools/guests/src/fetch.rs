@@ -1,0 +1,278 @@
+//! Brings guests into the cache: download, check, unpack, build; nothing is done twice.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::apt::Apt;
+use crate::table::{GUESTS, Guest, Package};
+use crate::tools::{Error, Result, at, files_below, make_dir, part_name, read, remove_dir, rename, run, sha256, write};
+use crate::{cache_dir, workspace};
+
+/// What a recipe may see.
+pub(crate) struct Build {
+    cache: PathBuf,
+    workspace: PathBuf,
+    architecture: &'static str,
+}
+
+impl Build {
+    /// The unpacked files of a package.
+    pub(crate) fn package(&self, name: &str) -> PathBuf {
+        self.cache.join("unpacked").join(self.architecture).join(name)
+    }
+
+    /// A file that the recipe gives, or that a guest it needs gave.
+    pub(crate) fn output(&self, name: &str) -> PathBuf {
+        self.cache.join(self.architecture).join(name)
+    }
+
+    /// A file of the workspace.
+    pub(crate) fn source(&self, name: &str) -> PathBuf {
+        self.workspace.join(name)
+    }
+}
+
+/// A digest of one Debian package as it was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Deb {
+    /// The name that recipes use.
+    name: String,
+    sha256: String,
+    file: String,
+}
+
+/// Fetches and builds guests.
+pub struct Fetcher<'a> {
+    cache: PathBuf,
+    refresh: bool,
+    say: &'a dyn Fn(&str),
+    apts: BTreeMap<&'static str, Apt>,
+}
+
+impl<'a> Fetcher<'a> {
+    /// A fetcher into the cache; `refresh` looks for newer packages even if all are there; `say`
+    /// is told each step.
+    pub fn new(refresh: bool, say: &'a dyn Fn(&str)) -> Self {
+        Self { cache: cache_dir(), refresh, say, apts: BTreeMap::new() }
+    }
+
+    /// Brings the guests of these names, and all they need; no names means every guest.
+    ///
+    /// Returns the files they gave.
+    pub fn fetch(&mut self, names: &[String]) -> Result<Vec<PathBuf>> {
+        let wanted = with_needs(names)?;
+        make_dir(&self.cache)?;
+        let lock_path = self.cache.join("lock");
+        let lock = File::create(&lock_path).map_err(at("make", &lock_path))?;
+        lock.lock().map_err(at("lock", &lock_path))?;
+        let mut outputs = Vec::new();
+        for guest in wanted {
+            self.one(guest)?;
+            outputs.extend(guest.outputs.iter().map(|name| self.cache.join(name)));
+        }
+        Ok(outputs)
+    }
+
+    fn one(&mut self, guest: &'static Guest) -> Result<()> {
+        let debs = self.packages(guest)?;
+        let build = Build { cache: self.cache.clone(), workspace: workspace(), architecture: guest.architecture };
+        make_dir(&self.cache.join(guest.architecture))?;
+        let inputs = self.inputs(guest, &debs, &build)?;
+        let stamp = self.cache.join(guest.architecture).join(format!("{}.stamp", guest.name));
+        let built = std::fs::read_to_string(&stamp).is_ok_and(|old| old == inputs);
+        if built && guest.outputs.iter().all(|name| self.cache.join(name).is_file()) {
+            (self.say)(&format!("{}: up to date", guest.name));
+            return Ok(());
+        }
+        for deb in &debs {
+            self.unpack(deb, &build.package(&deb.name), guest.architecture)?;
+        }
+        (self.say)(&format!("{}: building", guest.name));
+        (guest.recipe)(&build)?;
+        for name in guest.outputs {
+            let path = self.cache.join(name);
+            if !path.is_file() {
+                return Err(Error::Missing { path, fix: "its recipe did not make it; see tools/guests/src/table.rs" });
+            }
+        }
+        write(&stamp, inputs.as_bytes())
+    }
+
+    /// A digest of all that the outputs depend on: this program, the packages, the sources, and
+    /// the guests it needs.
+    fn inputs(&self, guest: &Guest, debs: &[Deb], build: &Build) -> Result<String> {
+        let program = std::env::current_exe().map_err(at("find", Path::new("this program")))?;
+        let mut all = sha256(&read(&program)?);
+        for deb in debs {
+            all.push_str(&deb.sha256);
+        }
+        for source in guest.sources {
+            for file in files_below(&build.source(source))? {
+                all.push_str(&file.to_string_lossy());
+                all.push_str(&sha256(&read(&file)?));
+            }
+        }
+        for need in guest.needs {
+            let stamp = self.cache.join(guest.architecture).join(format!("{need}.stamp"));
+            all.push_str(&String::from_utf8_lossy(&read(&stamp)?));
+        }
+        Ok(sha256(all.as_bytes()))
+    }
+
+    /// The packages of a guest, from the cache if they are there and whole.
+    fn packages(&mut self, guest: &'static Guest) -> Result<Vec<Deb>> {
+        if guest.packages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let store = self.cache.join("debs").join(guest.architecture);
+        let listing = store.join(format!("{}.sha256", guest.name));
+        if !self.refresh
+            && let Ok(text) = std::fs::read_to_string(&listing)
+            && let Some(debs) = whole(&store, guest, &text)
+        {
+            return Ok(debs);
+        }
+        make_dir(&store)?;
+        let fresh = part_name(&store.join(guest.name));
+        remove_dir(&fresh)?;
+        make_dir(&fresh)?;
+        let say = self.say;
+        let apt = self.apt(guest.architecture)?;
+        let mut debs = Vec::new();
+        for package in guest.packages {
+            let real = match package {
+                Package::Named(name) => (*name).to_owned(),
+                Package::DependencyOf { of, prefix } => apt.dependency(of, prefix)?,
+            };
+            say(&format!("{}: downloading {real}", guest.name));
+            let into = fresh.join(package.name());
+            make_dir(&into)?;
+            for path in apt.download(&[real], &into)? {
+                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                debs.push(Deb { name: package.name().to_owned(), sha256: sha256(&read(&path)?), file: file.clone() });
+                rename(&path, &store.join(file))?;
+            }
+        }
+        remove_dir(&fresh)?;
+        write(&listing, to_listing(&debs).as_bytes())?;
+        Ok(debs)
+    }
+
+    /// apt for an architecture, with its lists of packages brought up to date once.
+    fn apt(&mut self, architecture: &'static str) -> Result<&Apt> {
+        if !self.apts.contains_key(architecture) {
+            (self.say)(&format!("{architecture}: reading Debian's package lists"));
+            let dir = std::path::absolute(self.cache.join("apt").join(architecture))
+                .map_err(at("find", Path::new("the cache")))?;
+            let apt = Apt::new(&dir, architecture)?;
+            apt.update()?;
+            self.apts.insert(architecture, apt);
+        }
+        Ok(&self.apts[architecture])
+    }
+
+    fn unpack(&self, deb: &Deb, into: &Path, architecture: &str) -> Result<()> {
+        let mark = part_name(&into.with_added_extension("unpacked"));
+        if into.is_dir() && std::fs::read_to_string(&mark).is_ok_and(|old| old == deb.sha256) {
+            return Ok(());
+        }
+        (self.say)(&format!("{architecture}: unpacking {}", deb.file));
+        let fresh = part_name(into);
+        remove_dir(&fresh)?;
+        make_dir(&fresh)?;
+        let file = self.cache.join("debs").join(architecture).join(&deb.file);
+        run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&fresh), "dpkg")?;
+        remove_dir(into)?;
+        rename(&fresh, into)?;
+        write(&mark, deb.sha256.as_bytes())
+    }
+}
+
+/// The rows of these names and of all they need, in the order of the table.
+fn with_needs(names: &[String]) -> Result<Vec<&'static Guest>> {
+    let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+    for name in &wanted {
+        if !GUESTS.iter().any(|guest| guest.name == *name) {
+            let known: Vec<_> = GUESTS.iter().map(|guest| guest.name).collect();
+            return Err(Error::Other(format!("there is no guest {name}: the guests are {}", known.join(", "))));
+        }
+    }
+    if wanted.is_empty() {
+        wanted = GUESTS.iter().map(|guest| guest.name).collect();
+    }
+    for guest in GUESTS.iter().rev() {
+        if wanted.contains(&guest.name) {
+            wanted.extend(guest.needs);
+        }
+    }
+    Ok(GUESTS.iter().filter(|guest| wanted.contains(&guest.name)).collect())
+}
+
+/// A listing that `sha256sum -c` reads, with the recipe's name of each package in a comment above.
+fn to_listing(debs: &[Deb]) -> String {
+    debs.iter().map(|deb| format!("# {}\n{}  {}\n", deb.name, deb.sha256, deb.file)).collect()
+}
+
+fn from_listing(text: &str) -> Vec<Deb> {
+    let lines: Vec<_> = text.lines().collect();
+    lines
+        .chunks_exact(2)
+        .filter_map(|pair| {
+            let (digest, file) = pair[1].split_once("  ")?;
+            let name = pair[0].strip_prefix("# ")?;
+            Some(Deb { name: name.to_owned(), sha256: digest.to_owned(), file: file.to_owned() })
+        })
+        .collect()
+}
+
+/// The packages of a listing, if it has all that the guest needs and every file is as it was.
+fn whole(store: &Path, guest: &Guest, listing: &str) -> Option<Vec<Deb>> {
+    let debs = from_listing(listing);
+    let complete = debs.len() == guest.packages.len()
+        && guest.packages.iter().zip(&debs).all(|(package, deb)| package.name() == deb.name);
+    let same = |deb: &Deb| read(&store.join(&deb.file)).is_ok_and(|bytes| sha256(&bytes) == deb.sha256);
+    (complete && debs.iter().all(same)).then_some(debs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_needs_only_rows_above_it() {
+        for (index, guest) in GUESTS.iter().enumerate() {
+            for need in guest.needs {
+                let at = GUESTS.iter().position(|other| other.name == *need);
+                assert!(at.is_some_and(|at| at < index), "{} needs {need}", guest.name);
+                assert_eq!(at.map(|at| GUESTS[at].architecture), Some(guest.architecture));
+            }
+        }
+    }
+
+    #[test]
+    fn needs_are_added_in_order_and_unknown_names_refused() {
+        let names = |list: &[&str]| -> Vec<String> { list.iter().map(|name| (*name).to_owned()).collect() };
+        let rows: Vec<_> =
+            with_needs(&names(&["arm64-busybox"])).expect("known").iter().map(|guest| guest.name).collect();
+        assert_eq!(rows, ["arm64-kernel", "arm64-programs", "arm64-busybox"]);
+        assert_eq!(with_needs(&[]).expect("all").len(), GUESTS.len());
+        let error = with_needs(&names(&["vax"])).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("no guest vax") && error.contains("arm64-kernel"), "{error}");
+    }
+
+    #[test]
+    fn a_listing_counts_only_while_its_files_are_whole() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let guest = GUESTS.iter().find(|guest| guest.name == "arm64-busybox").expect("a row");
+        let deb = Deb { name: "busybox-static".into(), sha256: sha256(b"deb"), file: "b_1%3a1_arm64.deb".into() };
+        let listing = to_listing(std::slice::from_ref(&deb));
+        assert_eq!(whole(dir.path(), guest, &listing), None);
+        std::fs::write(dir.path().join(&deb.file), b"deb").expect("written");
+        assert_eq!(whole(dir.path(), guest, &listing), Some(vec![deb.clone()]));
+        std::fs::write(dir.path().join(&deb.file), b"dev").expect("written");
+        assert_eq!(whole(dir.path(), guest, &listing), None);
+        assert_eq!(whole(dir.path(), guest, ""), None);
+    }
+}
