@@ -1,9 +1,7 @@
 //! Addition, multiplication, division, square root, fused multiply-add.
 
 use crate::env::Env;
-use crate::format::{
-    Class, Layout, Parts, exact_zero, high_jam, inf, round_pack, shr_jam, shr_jam128, unpack, zero,
-};
+use crate::format::{Class, Layout, Parts, exact_zero, high_jam, inf, round_pack, shr_jam, shr_jam128, unpack, zero};
 use crate::nan;
 
 /// a + b, or a - b.
@@ -32,11 +30,7 @@ pub(crate) fn add<L: Layout>(a: u64, b: u64, subtract: bool, env: &mut Env) -> u
 
 #[inline(always)]
 fn add_finite<L: Layout>(x: Parts, y: Parts, env: &mut Env) -> u64 {
-    let (big, small) = if (x.exp, x.sig) >= (y.exp, y.sig) {
-        (x, y)
-    } else {
-        (y, x)
-    };
+    let (big, small) = if (x.exp, x.sig) >= (y.exp, y.sig) { (x, y) } else { (y, x) };
     let aligned = shr_jam(small.sig, (big.exp - small.exp) as u32);
     let r = env.rounding;
     if x.sign == y.sign {
@@ -102,11 +96,13 @@ pub(crate) fn div<L: Layout>(a: u64, b: u64, env: &mut Env) -> u64 {
             // Both significands are in their upper 32 bits: one 64-bit division is enough.
             let n = x.sig >> !below as u32;
             let d = y.sig >> 32;
-            (n / d) << 32 | (n % d != 0) as u64
+            let (quotient, rest) = (n / d, n % d);
+            quotient << 32 | (rest != 0) as u64
         } else {
             let n = (x.sig as u128) << (63 + below as u32);
             let d = y.sig as u128;
-            (n / d) as u64 | (n % d != 0) as u64
+            let (quotient, rest) = (n / d, n % d);
+            quotient as u64 | (rest != 0) as u64
         };
         return round_pack::<L>(sign, exp, sig, env.rounding, env);
     }
@@ -159,9 +155,7 @@ pub(crate) fn sqrt<L: Layout>(a: u64, env: &mut Env) -> u64 {
 #[inline(always)]
 fn fused(addend: &Parts, x: &Parts, y: &Parts) -> Option<(bool, i32, u64)> {
     if x.is_zero() || y.is_zero() {
-        return addend
-            .is_finite()
-            .then_some((addend.sign, addend.exp, addend.sig));
+        return addend.is_finite().then_some((addend.sign, addend.exp, addend.sig));
     }
     let sign = x.sign ^ y.sign;
     let (exp, sig) = product(x, y);
@@ -170,19 +164,11 @@ fn fused(addend: &Parts, x: &Parts, y: &Parts) -> Option<(bool, i32, u64)> {
     }
     let p = (exp, sig, sign);
     let c = (addend.exp, (addend.sig as u128) << 64, addend.sign);
-    let (big, small) = if (p.0, p.1) >= (c.0, c.1) {
-        (p, c)
-    } else {
-        (c, p)
-    };
+    let (big, small) = if (p.0, p.1) >= (c.0, c.1) { (p, c) } else { (c, p) };
     let aligned = shr_jam128(small.1, (big.0 - small.0) as u32);
     if big.2 == small.2 {
         let (sum, carry) = big.1.overflowing_add(aligned);
-        return Some(if carry {
-            (big.2, big.0 + 1, 1 << 63 | high_jam(sum >> 1 | sum & 1))
-        } else {
-            (big.2, big.0, high_jam(sum))
-        });
+        return Some(if carry { (big.2, big.0 + 1, 1 << 63 | high_jam(sum >> 1 | sum & 1)) } else { (big.2, big.0, high_jam(sum)) });
     }
     let difference = big.1 - aligned;
     if difference == 0 {
@@ -230,21 +216,12 @@ pub(crate) fn step<L: Layout>(a: u64, b: u64, root: bool, env: &mut Env) -> u64 
     if x.is_inf() || y.is_inf() {
         if x.is_zero() || y.is_zero() {
             let one = (L::BIAS as u64) << L::FRAC;
-            return if root {
-                one | L::QUIET
-            } else {
-                one + (1 << L::FRAC)
-            };
+            return if root { one | L::QUIET } else { one + (1 << L::FRAC) };
         }
         return inf::<L>(x.sign ^ y.sign);
     }
     let sig = if root { 3 << 62 } else { 1 << 63 };
-    let constant = Parts {
-        class: Class::Finite,
-        sign: false,
-        exp: 1,
-        sig,
-    };
+    let constant = Parts { class: Class::Finite, sign: false, exp: 1, sig };
     match fused(&constant, &x, &y) {
         Some((sign, exp, sig)) => round_pack::<L>(sign, exp - root as i32, sig, env.rounding, env),
         None => exact_zero::<L>(env),

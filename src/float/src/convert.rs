@@ -1,10 +1,7 @@
 //! Conversions between formats and to and from integers, and rounding to integral values.
 
 use crate::env::{Env, Flags, Fmt, NanRule, Rounding};
-use crate::format::{
-    Class, Double, Half, HalfAlt, HalfConvert, Layout, Single, increments, inf, round_pack, unpack,
-    zero,
-};
+use crate::format::{Class, Double, Half, HalfAlt, HalfConvert, Layout, Single, increments, inf, round_pack, unpack, zero};
 use crate::nan;
 
 /// Converts `a` from one format to another, with the environment's rounding.
@@ -124,15 +121,7 @@ fn mask(width: u32) -> u64 {
 /// Converts `a` times 2^frac_bits to an integer of `width` (16, 32 or 64) bits. Out of range is
 /// INVALID with the result of [`Env::nan`]'s rule; the bits above `width` are zero.
 #[inline]
-pub fn to_int(
-    fmt: Fmt,
-    a: u64,
-    frac_bits: u32,
-    width: u32,
-    signed: bool,
-    rounding: Rounding,
-    env: &mut Env,
-) -> u64 {
+pub fn to_int(fmt: Fmt, a: u64, frac_bits: u32, width: u32, signed: bool, rounding: Rounding, env: &mut Env) -> u64 {
     let to = Integer { width, signed };
     match fmt {
         Fmt::F16 => to_int_in::<Half>(a, frac_bits, to, rounding, env),
@@ -153,11 +142,7 @@ impl Integer {
     }
     /// The magnitude of the smallest value.
     fn min_magnitude(self) -> u64 {
-        if self.signed {
-            1 << (self.width.clamp(1, 64) - 1)
-        } else {
-            0
-        }
+        if self.signed { 1 << (self.width.clamp(1, 64) - 1) } else { 0 }
     }
     /// The result for a value that does not fit; a NaN has no sign.
     fn out_of_range(self, sign: Option<bool>, rule: NanRule) -> u64 {
@@ -190,11 +175,7 @@ fn to_int_in<L: Layout>(a: u64, frac_bits: u32, to: Integer, r: Rounding, env: &
                         env.raise(Flags::INEXACT);
                     }
                     let magnitude = magnitude as u64;
-                    let value = if x.sign {
-                        magnitude.wrapping_neg()
-                    } else {
-                        magnitude
-                    };
+                    let value = if x.sign { magnitude.wrapping_neg() } else { magnitude };
                     return value & mask(to.width);
                 }
             }
@@ -241,21 +222,10 @@ pub fn to_int_js(a: u64, env: &mut Env) -> (u64, bool) {
 
 /// Converts an integer of `width` bits, divided by 2^frac_bits, to `fmt`.
 #[inline]
-pub fn from_int(
-    value: u64,
-    width: u32,
-    signed: bool,
-    frac_bits: u32,
-    fmt: Fmt,
-    env: &mut Env,
-) -> u64 {
+pub fn from_int(value: u64, width: u32, signed: bool, frac_bits: u32, fmt: Fmt, env: &mut Env) -> u64 {
     let value = value & mask(width);
     let sign = signed && value >> (width.clamp(1, 64) - 1) != 0;
-    let magnitude = if sign {
-        value.wrapping_neg() & mask(width)
-    } else {
-        value
-    };
+    let magnitude = if sign { value.wrapping_neg() & mask(width) } else { value };
     if magnitude == 0 {
         return 0;
     }

@@ -13,11 +13,7 @@ fn recip_table(a: u32) -> u32 {
 /// 1/sqrt(x): `a` in 128..512 is x in [0.25, 1), the result in 256..512 is [1, 2).
 fn rsqrt_table(a: u32) -> u32 {
     // In units of 1/1024, at the middle of the interval; the upper half has steps of 1/256.
-    let a = if a < 256 {
-        a * 2 + 1
-    } else {
-        ((a & !1) + 1) * 2
-    };
+    let a = if a < 256 { a * 2 + 1 } else { ((a & !1) + 1) * 2 };
     // The largest b with a * b^2 < 2^28.
     let mut b = ((1u32 << 28) / a).isqrt();
     if a * b * b >= 1 << 28 {
@@ -28,20 +24,12 @@ fn rsqrt_table(a: u32) -> u32 {
 
 /// Arm URECPE.
 pub fn recip_estimate_u32(a: u32) -> u32 {
-    if a >> 31 == 0 {
-        u32::MAX
-    } else {
-        recip_table(a >> 23) << 23
-    }
+    if a >> 31 == 0 { u32::MAX } else { recip_table(a >> 23) << 23 }
 }
 
 /// Arm URSQRTE.
 pub fn rsqrt_estimate_u32(a: u32) -> u32 {
-    if a >> 30 == 0 {
-        u32::MAX
-    } else {
-        rsqrt_table(a >> 23) << 23
-    }
+    if a >> 30 == 0 { u32::MAX } else { rsqrt_table(a >> 23) << 23 }
 }
 
 /// The low 8 bits of a table entry as the upper bits of a fraction.
@@ -102,10 +90,6 @@ pub(crate) fn recip_exponent<L: Layout>(a: u64, env: &mut Env) -> u64 {
         return nan::process1::<L>(a, &x, env);
     }
     let biased = a & L::INF;
-    let exp = if biased == 0 {
-        (L::EXP_MAX - 1) << L::FRAC
-    } else {
-        !biased & L::INF
-    };
+    let exp = if biased == 0 { (L::EXP_MAX - 1) << L::FRAC } else { !biased & L::INF };
     zero::<L>(x.sign) | exp
 }

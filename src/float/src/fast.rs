@@ -14,10 +14,7 @@ macro_rules! fast {
         /// values; `None`: use [`crate::binary`].
         #[inline(always)]
         pub fn $fast(op: Bin, a: u64, b: u64) -> Option<u64> {
-            let (x, y) = (
-                <$float>::from_bits(a as $bits),
-                <$float>::from_bits(b as $bits),
-            );
+            let (x, y) = (<$float>::from_bits(a as $bits), <$float>::from_bits(b as $bits));
             let (result, certain) = match op {
                 // A sum is never inexact where it is denormal.
                 Bin::Add => sum!($float, x + y),
@@ -33,11 +30,7 @@ macro_rules! fast {
                 Bin::Min | Bin::MinNm if x > y => (y, true),
                 _ => return None,
             };
-            if certain {
-                Some(result.to_bits() as u64)
-            } else {
-                None
-            }
+            if certain { Some(result.to_bits() as u64) } else { None }
         }
 
         /// The square root of a
@@ -47,11 +40,7 @@ macro_rules! fast {
         pub fn $sqrt(a: u64) -> Option<u64> {
             let x = <$float>::from_bits(a as $bits);
             // False for NaNs.
-            if x > 0.0 && x < <$float>::INFINITY {
-                Some(x.sqrt().to_bits() as u64)
-            } else {
-                None
-            }
+            if x > 0.0 && x < <$float>::INFINITY { Some(x.sqrt().to_bits() as u64) } else { None }
         }
 
         /// addend + a * b of
@@ -61,11 +50,7 @@ macro_rules! fast {
         pub fn $fma(addend: u64, a: u64, b: u64) -> Option<u64> {
             let [c, x, y] = [addend, a, b].map(|v| <$float>::from_bits(v as $bits));
             let (result, certain) = product!($float, x.mul_add(y, c));
-            if certain {
-                Some(result.to_bits() as u64)
-            } else {
-                None
-            }
+            if certain { Some(result.to_bits() as u64) } else { None }
         }
     };
 }

@@ -51,23 +51,9 @@ macro_rules! layout {
     };
 }
 
-layout!(
-    Half,
-    10,
-    5,
-    |e| e.flush16,
-    |e| e.flush16,
-    const FLUSH_RAISES: bool = false;
-);
+layout!(Half, 10, 5, |e| e.flush16, |e| e.flush16, const FLUSH_RAISES: bool = false;);
 layout!(HalfConvert, 10, 5, |_| false, |_| false);
-layout!(
-    HalfAlt,
-    10,
-    5,
-    |_| false,
-    |_| false,
-    const ALT: bool = true;
-);
+layout!(HalfAlt, 10, 5, |_| false, |_| false, const ALT: bool = true;);
 layout!(Single, 23, 8, |e| e.flush_inputs, |e| e.flush_outputs);
 layout!(Double, 52, 11, |e| e.flush_inputs, |e| e.flush_outputs);
 
@@ -115,12 +101,7 @@ pub(crate) fn unpack<L: Layout>(a: u64, env: &mut Env) -> Parts {
     let sign = a & L::SIGN != 0;
     let biased = (a >> L::FRAC) & L::EXP_MAX;
     let frac = a & L::FRAC_MASK;
-    let special = |class| Parts {
-        class,
-        sign,
-        exp: 0,
-        sig: 0,
-    };
+    let special = |class| Parts { class, sign, exp: 0, sig: 0 };
     if biased == 0 {
         if frac == 0 {
             return special(Class::Zero);
@@ -133,12 +114,7 @@ pub(crate) fn unpack<L: Layout>(a: u64, env: &mut Env) -> Parts {
         }
         let lz = frac.leading_zeros();
         let exp = 1 - L::BIAS - (lz - L::SHIFT) as i32;
-        return Parts {
-            class: Class::Finite,
-            sign,
-            exp,
-            sig: frac << lz,
-        };
+        return Parts { class: Class::Finite, sign, exp, sig: frac << lz };
     }
     if biased == L::EXP_MAX && !L::ALT {
         if frac == 0 {
@@ -146,19 +122,10 @@ pub(crate) fn unpack<L: Layout>(a: u64, env: &mut Env) -> Parts {
         }
         let quiet_bit = frac & L::QUIET != 0;
         let quiet = quiet_bit != (env.nan == NanRule::MipsLegacy);
-        return special(if quiet {
-            Class::Quiet
-        } else {
-            Class::Signalling
-        });
+        return special(if quiet { Class::Quiet } else { Class::Signalling });
     }
     let sig = (frac << L::SHIFT) | 1 << 63;
-    Parts {
-        class: Class::Finite,
-        sign,
-        exp: biased as i32 - L::BIAS,
-        sig,
-    }
+    Parts { class: Class::Finite, sign, exp: biased as i32 - L::BIAS, sig }
 }
 
 #[inline(always)]
@@ -244,13 +211,7 @@ fn shift_round<L: Layout>(sign: bool, sig: u64, r: Rounding) -> (u64, bool) {
 
 /// Rounds (-1)^sign * sig / 2^63 * 2^exp, bit 63 of `sig` set and bit 0 sticky, into `L`.
 #[inline(always)]
-pub(crate) fn round_pack<L: Layout>(
-    sign: bool,
-    exp: i32,
-    sig: u64,
-    r: Rounding,
-    env: &mut Env,
-) -> u64 {
+pub(crate) fn round_pack<L: Layout>(sign: bool, exp: i32, sig: u64, r: Rounding, env: &mut Env) -> u64 {
     debug_assert!(sig >> 63 == 1);
     let biased = exp + L::BIAS;
     if biased <= 0 {
@@ -285,8 +246,7 @@ fn overflow<L: Layout>(sign: bool, r: Rounding, env: &mut Env) -> u64 {
 #[cold]
 fn round_tiny<L: Layout>(sign: bool, biased: i32, sig: u64, r: Rounding, env: &mut Env) -> u64 {
     // After rounding: tiny unless rounding with an unbounded exponent reaches the smallest normal.
-    let tiny =
-        env.tiny_before || biased < 0 || shift_round::<L>(sign, sig, r).0 >> (L::FRAC + 1) == 0;
+    let tiny = env.tiny_before || biased < 0 || shift_round::<L>(sign, sig, r).0 >> (L::FRAC + 1) == 0;
     if tiny && L::flush_out(env) {
         env.raise(Flags::UNDERFLOW);
         if !env.tiny_before {

@@ -138,18 +138,12 @@ fn unary_in<L: Layout>(op: Un, a: u64, env: &mut Env) -> u64 {
         Un::Abs => a & (L::MASK & !L::SIGN),
         Un::Neg => (a & L::MASK) ^ L::SIGN,
         Un::Sqrt => arith::sqrt::<L>(a, env),
-        Un::RoundInt { mode, exact } => {
-            convert::round_int::<L>(a, mode.unwrap_or(env.rounding), exact, env)
-        }
+        Un::RoundInt { mode, exact } => convert::round_int::<L>(a, mode.unwrap_or(env.rounding), exact, env),
         Un::RecipEstimate => estimate::recip::<L>(a, env),
         Un::RsqrtEstimate => estimate::rsqrt::<L>(a, env),
         Un::RecipExponent => estimate::recip_exponent::<L>(a, env),
-        Un::RoundInt32 { mode } => {
-            convert::round_int_n::<L>(a, mode.unwrap_or(env.rounding), 32, env)
-        }
-        Un::RoundInt64 { mode } => {
-            convert::round_int_n::<L>(a, mode.unwrap_or(env.rounding), 64, env)
-        }
+        Un::RoundInt32 { mode } => convert::round_int_n::<L>(a, mode.unwrap_or(env.rounding), 32, env),
+        Un::RoundInt64 { mode } => convert::round_int_n::<L>(a, mode.unwrap_or(env.rounding), 64, env),
     }
 }
 

@@ -70,9 +70,7 @@ fn pick<L: Layout>(operands: &[(u64, Class)], env: &mut Env) -> u64 {
         env.raise(Flags::INVALID);
     }
     let first = match env.nan {
-        NanRule::X86 => operands
-            .iter()
-            .find(|o| matches!(o.1, Class::Quiet | Class::Signalling)),
+        NanRule::X86 => operands.iter().find(|o| matches!(o.1, Class::Quiet | Class::Signalling)),
         _ => signalling.or(quiet),
     };
     match first {
@@ -93,16 +91,8 @@ pub(crate) fn process2<L: Layout>(a: u64, b: u64, x: &Parts, y: &Parts, env: &mu
 
 /// For addend + a * b, each with its class.
 #[cold]
-pub(crate) fn process3<L: Layout>(
-    addend: (u64, Class),
-    a: (u64, Class),
-    b: (u64, Class),
-    env: &mut Env,
-) -> u64 {
-    let inf_times_zero = matches!(
-        (a.1, b.1),
-        (Class::Inf, Class::Zero) | (Class::Zero, Class::Inf)
-    );
+pub(crate) fn process3<L: Layout>(addend: (u64, Class), a: (u64, Class), b: (u64, Class), env: &mut Env) -> u64 {
+    let inf_times_zero = matches!((a.1, b.1), (Class::Inf, Class::Zero) | (Class::Zero, Class::Inf));
     let order = match env.nan {
         NanRule::Arm | NanRule::Ieee2008 => [addend, a, b],
         NanRule::MipsLegacy | NanRule::X86 => [a, b, addend],

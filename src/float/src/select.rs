@@ -114,17 +114,9 @@ pub(crate) fn max_min<L: Layout>(a: u64, b: u64, max: bool, env: &mut Env) -> u6
         // MAXSS and MINSS: the second operand unless the first is strictly beyond it.
         if x.is_nan() || y.is_nan() {
             env.raise(Flags::INVALID);
-            return if y.is_zero() {
-                zero::<L>(y.sign)
-            } else {
-                b & L::MASK
-            };
+            return if y.is_zero() { zero::<L>(y.sign) } else { b & L::MASK };
         }
-        let first = if max {
-            order(&x) > order(&y)
-        } else {
-            order(&x) < order(&y)
-        };
+        let first = if max { order(&x) > order(&y) } else { order(&x) < order(&y) };
         return match if first { (x, a) } else { (y, b) } {
             (p, _) if p.is_zero() => zero::<L>(p.sign),
             (_, raw) => raw & L::MASK,
@@ -133,18 +125,10 @@ pub(crate) fn max_min<L: Layout>(a: u64, b: u64, max: bool, env: &mut Env) -> u6
     if x.is_nan() || y.is_nan() {
         return nan::process2::<L>(a, b, &x, &y, env);
     }
-    let first = if max {
-        order(&x) > order(&y)
-    } else {
-        order(&x) < order(&y)
-    };
+    let first = if max { order(&x) > order(&y) } else { order(&x) < order(&y) };
     let mut chosen = if first { x } else { y };
     if x.is_zero() && y.is_zero() {
-        chosen.sign = if max {
-            x.sign && y.sign
-        } else {
-            x.sign || y.sign
-        };
+        chosen.sign = if max { x.sign && y.sign } else { x.sign || y.sign };
     }
     pack::<L>(&chosen, env)
 }
