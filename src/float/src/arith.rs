@@ -136,19 +136,15 @@ pub(crate) fn sqrt<L: Layout>(a: u64, env: &mut Env) -> u64 {
     if x.is_inf() {
         return inf::<L>(false);
     }
-    // An even exponent, and a radicand of 110 or 111 bits: a root of 56 bits, 3 more than the
-    // longest significand. The host's square root is within a few units of it.
+    // The host's root of the significand is nearest to the root of 53 bits; the sign of what is
+    // left of the radicand tells on which side the root lies, which is all that rounding needs.
+    // The operand's conversion and the scaling are exact, the result below 2^53.
     let odd = (x.exp & 1) as u32;
-    let radicand = (x.sig as u128) << (47 + odd);
-    let mut root = (radicand as f64).sqrt() as u64;
-    while root as u128 * root as u128 > radicand {
-        root -= 1;
-    }
-    while (root as u128 + 1) * (root as u128 + 1) <= radicand {
-        root += 1;
-    }
-    let rest = (root as u128 * root as u128 != radicand) as u64;
-    round_pack::<L>(false, x.exp >> 1, root << 8 | rest, env.rounding, env)
+    let significand = (x.sig >> 11) << odd;
+    let nearest = ((significand as i64 as f64).sqrt() * (1u64 << 26) as f64) as i64 as u64;
+    let rest = ((significand as u128) << 52).cmp(&(nearest as u128 * nearest as u128));
+    let root = (nearest << 11).wrapping_add_signed(rest as i64);
+    round_pack::<L>(false, x.exp >> 1, root, env.rounding, env)
 }
 
 /// addend + x * y for finite or zero operands before rounding; `None` where exactly zero.

@@ -53,16 +53,15 @@ fn round_magnitude(sign: bool, exp: i32, sig: u64, r: Rounding) -> (u128, bool) 
     if exp >= 63 {
         return ((sig as u128) << (exp - 63), false);
     }
-    // The integer in the upper half of 128 bits, the fraction in the lower.
-    let wide = match 63 - exp {
-        n @ ..=64 => ((sig as u128) << 64) >> n,
+    let (whole, frac) = match exp {
+        0.. => (sig >> (63 - exp), sig << (exp + 1)),
+        -1 => (0, sig),
         // Below a half: only that it is not zero matters.
-        _ => 1,
+        _ => (0, 1),
     };
-    let (whole, frac) = (wide >> 64, wide as u64);
     let (guard, sticky) = (frac >> 63 != 0, frac << 1 != 0);
     let up = increments(r, sign, whole & 1 != 0, guard, sticky);
-    (whole + up as u128, guard | sticky)
+    ((whole + up as u64) as u128, guard | sticky)
 }
 
 pub(crate) fn round_int<L: Layout>(a: u64, r: Rounding, exact: bool, env: &mut Env) -> u64 {

@@ -81,29 +81,27 @@ fn compare_in<L: Layout>(a: u64, b: u64, signal_all_nan: bool, env: &mut Env) ->
         }
         return Ordering4::Unordered;
     }
-    match order(&x).cmp(&order(&y)) {
+    match order::<L>(a, &x).cmp(&order::<L>(b, &y)) {
         core::cmp::Ordering::Less => Ordering4::Less,
         core::cmp::Ordering::Equal => Ordering4::Equal,
         core::cmp::Ordering::Greater => Ordering4::Greater,
     }
 }
 
-/// A key that orders values that are no NaN; both zeros are 0.
+/// A key that orders values that are no NaN; both zeros, and what is flushed to them, are 0.
 #[inline(always)]
-fn order(x: &Parts) -> i128 {
-    let magnitude = match x.class {
-        Class::Zero => 0,
-        Class::Finite => ((x.exp + 0x1_0000) as i128) << 64 | x.sig as i128,
-        _ => i128::MAX,
-    };
+fn order<L: Layout>(a: u64, x: &Parts) -> i64 {
+    let magnitude = if x.is_zero() { 0 } else { (a & (L::SIGN - 1)) as i64 };
     if x.sign { -magnitude } else { magnitude }
 }
 
-fn pack<L: Layout>(x: &Parts, env: &mut Env) -> u64 {
+/// The operand `a`, flushed as a result is.
+#[inline(always)]
+fn pack<L: Layout>(a: u64, x: &Parts, env: &mut Env) -> u64 {
     match x.class {
         Class::Zero => zero::<L>(x.sign),
-        Class::Finite => round_pack::<L>(x.sign, x.exp, x.sig, env.rounding, env),
-        _ => inf::<L>(x.sign),
+        Class::Finite if x.exp < 1 - L::BIAS => round_pack::<L>(x.sign, x.exp, x.sig, env.rounding, env),
+        _ => a & L::MASK,
     }
 }
 
@@ -111,26 +109,33 @@ pub(crate) fn max_min<L: Layout>(a: u64, b: u64, max: bool, env: &mut Env) -> u6
     let x = unpack::<L>(a, env);
     let y = unpack::<L>(b, env);
     if env.nan == NanRule::X86 {
-        // MAXSS and MINSS: the second operand unless the first is strictly beyond it.
-        if x.is_nan() || y.is_nan() {
-            env.raise(Flags::INVALID);
-            return if y.is_zero() { zero::<L>(y.sign) } else { b & L::MASK };
-        }
-        let first = if max { order(&x) > order(&y) } else { order(&x) < order(&y) };
-        return match if first { (x, a) } else { (y, b) } {
-            (p, _) if p.is_zero() => zero::<L>(p.sign),
-            (_, raw) => raw & L::MASK,
-        };
+        return max_min_x86::<L>((a, x), (b, y), max, env);
     }
     if x.is_nan() || y.is_nan() {
         return nan::process2::<L>(a, b, &x, &y, env);
     }
-    let first = if max { order(&x) > order(&y) } else { order(&x) < order(&y) };
-    let mut chosen = if first { x } else { y };
+    let (p, q) = (order::<L>(a, &x), order::<L>(b, &y));
+    let first = if max { p > q } else { p < q };
+    let (raw, mut chosen) = if first { (a, x) } else { (b, y) };
     if x.is_zero() && y.is_zero() {
         chosen.sign = if max { x.sign && y.sign } else { x.sign || y.sign };
     }
-    pack::<L>(&chosen, env)
+    pack::<L>(raw, &chosen, env)
+}
+
+/// MAXSS and MINSS: the second operand unless the first is strictly beyond it.
+fn max_min_x86<L: Layout>(a: (u64, Parts), b: (u64, Parts), max: bool, env: &mut Env) -> u64 {
+    let first = if a.1.is_nan() || b.1.is_nan() {
+        env.raise(Flags::INVALID);
+        false
+    } else {
+        let (p, q) = (order::<L>(a.0, &a.1), order::<L>(b.0, &b.1));
+        if max { p > q } else { p < q }
+    };
+    match if first { a } else { b } {
+        (_, x) if x.is_zero() => zero::<L>(x.sign),
+        (raw, _) => raw & L::MASK,
+    }
 }
 
 pub(crate) fn max_min_number<L: Layout>(a: u64, b: u64, max: bool, env: &mut Env) -> u64 {
