@@ -1,0 +1,892 @@
+//! What happens under the device lock: entries into devices, and what follows from them.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::address_space::{DeviceTarget, Mapping, Placement, Plane, SpaceBuilder, What};
+use crate::builder::{Backend, DeviceInfo, Sink};
+use crate::device::{Device, Event, Services, SystemRequest, WindowKind};
+use crate::machine::{HostEvent, HostEventKind, Machine, count};
+use crate::port::BlockPort;
+use crate::split;
+use crate::state::{Inspector, Leaf, Reader, State, StateError, Writer};
+use crate::types::{BusFault, CoreId, DeviceId, Ns, Reset, Width, Window};
+
+/// Pin changes that one entry may cause, before devices that keep toggling each other are cut off.
+const PIN_BURST: usize = 10_000;
+/// Reports of one kind that one device may log before only each doubling is logged.
+const LOGGED: u64 = 16;
+/// Most that may be loaded as waiting for one port.
+const MAX_BACKLOG: usize = 1 << 20;
+
+/// Host input that a device could not take yet.
+#[derive(Default)]
+struct Backlog {
+    bytes: VecDeque<u8>,
+    frames: VecDeque<Vec<u8>>,
+}
+
+impl Backlog {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.frames.is_empty()
+    }
+}
+
+/// A device and what the bus keeps about it.
+struct Slot {
+    /// `None` while the device is being entered.
+    device: Option<Box<dyn Device>>,
+    outputs: Vec<bool>,
+    /// How many of the wires to each input are high, [`Slot::external`] included.
+    drivers: Vec<u32>,
+    /// Inputs driven by the host or a core.
+    external: Vec<bool>,
+    alarms: Vec<Option<Ns>>,
+    backlog: Vec<Backlog>,
+    guest_errors: u64,
+    unimplemented: u64,
+}
+
+/// All that the device lock guards.
+pub(crate) struct World {
+    slots: Vec<Slot>,
+    /// For each core, how many wires hold each line high.
+    core_drivers: Vec<[u32; 32]>,
+    alarms: BTreeSet<(Ns, u32, u32)>,
+    /// Input changes on their way: device, pin, level.
+    pending: VecDeque<(usize, usize, bool)>,
+    /// Devices with something in a backlog.
+    backlogged: BTreeSet<usize>,
+    space: SpaceBuilder,
+    /// Windows whose reads go to their backing memory.
+    direct: BTreeSet<(u32, usize)>,
+    entropy: u64,
+    /// Pins of devices that are being reset reach nobody.
+    resetting: bool,
+}
+
+impl World {
+    pub fn new(
+        devices: Vec<Box<dyn Device>>,
+        infos: &[DeviceInfo],
+        cores: usize,
+        space: SpaceBuilder,
+        seed: u64,
+    ) -> World {
+        let slots = devices
+            .into_iter()
+            .zip(infos)
+            .map(|(device, info)| Slot {
+                device: Some(device),
+                outputs: vec![false; info.sinks.len()],
+                drivers: vec![0; info.inputs],
+                external: vec![false; info.inputs],
+                alarms: vec![None; info.alarms],
+                backlog: info.backends.iter().map(|_| Backlog::default()).collect(),
+                guest_errors: 0,
+                unimplemented: 0,
+            })
+            .collect();
+        World {
+            slots,
+            core_drivers: vec![[0; 32]; cores],
+            alarms: BTreeSet::new(),
+            pending: VecDeque::new(),
+            backlogged: BTreeSet::new(),
+            space,
+            direct: BTreeSet::new(),
+            entropy: seed,
+            resetting: false,
+        }
+    }
+}
+
+/// The machine with its device lock held.
+pub(crate) struct Bus<'a> {
+    pub machine: &'a Machine,
+    pub world: &'a mut World,
+}
+
+impl Bus<'_> {
+    /// Enters a device, settles it, and gives what `f` gave.
+    fn enter<R>(
+        &mut self,
+        id: usize,
+        requester: Option<CoreId>,
+        f: impl FnOnce(&mut dyn Device, &mut Cx<'_>) -> R,
+    ) -> Result<R, BusFault> {
+        let slot = self.world.slots.get_mut(id).ok_or(BusFault::Unmapped)?;
+        let mut device = slot.device.take().ok_or(BusFault::Busy)?;
+        let resetting = self.world.resetting;
+        let mut cx = Cx { machine: self.machine, world: self.world, me: id, requester };
+        let result = f(device.as_mut(), &mut cx);
+        if !resetting {
+            device.settle(&mut cx);
+        }
+        self.world.slots[id].device = Some(device);
+        Ok(result)
+    }
+
+    /// Delivers what an entry has caused: pin changes until there are none, then host input that
+    /// was waiting. To be called when no device is being entered.
+    pub fn finish(&mut self) {
+        loop {
+            self.propagate();
+            if !self.offer_backlog() {
+                break;
+            }
+        }
+    }
+
+    fn propagate(&mut self) {
+        for _ in 0..PIN_BURST {
+            let Some((device, pin, level)) = self.world.pending.pop_front() else { return };
+            // Nobody is being entered, and the pin exists.
+            let _ = self.enter(device, None, |d, cx| d.event(cx, Event::Pin { pin, level }));
+        }
+        let Some((device, pin, _)) = self.world.pending.front().copied() else { return };
+        self.world.pending.clear();
+        tracing::error!(
+            "devices toggle each other's pins without end (last: input {pin} of '{}'); cut off",
+            self.machine.infos[device].name
+        );
+    }
+
+    /// Offers waiting host input to devices that are ready for it. True if any was taken.
+    fn offer_backlog(&mut self) -> bool {
+        let mut progress = false;
+        let waiting: Vec<usize> = self.world.backlogged.iter().copied().collect();
+        for id in waiting {
+            for port in 0..self.world.slots[id].backlog.len() {
+                progress |= self.offer_port(id, port);
+            }
+            if self.world.slots[id].backlog.iter().all(Backlog::is_empty) {
+                self.world.backlogged.remove(&id);
+            }
+        }
+        progress
+    }
+
+    fn offer_port(&mut self, id: usize, port: usize) -> bool {
+        let slot = &mut self.world.slots[id];
+        let ready = slot.device.as_ref().map_or(0, |d| d.ready(port));
+        let backlog = &mut slot.backlog[port];
+        if ready == 0 {
+            return false;
+        }
+        if let Some(frame) = backlog.frames.pop_front() {
+            self.machine.flows[id][port].done(1);
+            let _ = self.enter(id, None, |d, cx| d.event(cx, Event::Frame(port, &frame)));
+            return true;
+        }
+        let n = backlog.bytes.len().min(ready);
+        if n == 0 {
+            return false;
+        }
+        let bytes: Vec<u8> = backlog.bytes.drain(..n).collect();
+        self.machine.flows[id][port].done(n);
+        let _ = self.enter(id, None, |d, cx| d.event(cx, Event::HostInput(port, &bytes)));
+        true
+    }
+
+    /// Reads a device's window by whole registers.
+    pub fn device_read(
+        &mut self,
+        target: DeviceTarget,
+        at: u64,
+        width: Width,
+        requester: Option<CoreId>,
+    ) -> Result<u64, BusFault> {
+        let rule = self.machine.infos[target.device.0 as usize].ty.windows[target.window.0].access;
+        split::read(rule, at, width, |at, width| self.register_read(target, at, width, requester))
+    }
+
+    /// Writes a device's window by whole registers.
+    pub fn device_write(
+        &mut self,
+        target: DeviceTarget,
+        at: u64,
+        width: Width,
+        value: u64,
+        requester: Option<CoreId>,
+    ) -> Result<(), BusFault> {
+        let rule = self.machine.infos[target.device.0 as usize].ty.windows[target.window.0].access;
+        split::write(rule, at, width, value, &mut |at, width, value| match value {
+            None => self.register_read(target, at, width, requester),
+            Some(value) => self.register_write(target, at, width, value, requester).map(|()| 0),
+        })
+    }
+
+    /// Reads one register of a device.
+    pub fn register_read(
+        &mut self,
+        target: DeviceTarget,
+        at: u64,
+        width: Width,
+        requester: Option<CoreId>,
+    ) -> Result<u64, BusFault> {
+        count(&self.machine.counters.reads);
+        self.enter(target.device.0 as usize, requester, |d, cx| d.read(cx, target.window, at, width))?
+            .map(|value| value & width.mask())
+    }
+
+    /// Writes one register of a device.
+    pub fn register_write(
+        &mut self,
+        target: DeviceTarget,
+        at: u64,
+        width: Width,
+        value: u64,
+        requester: Option<CoreId>,
+    ) -> Result<(), BusFault> {
+        count(&self.machine.counters.writes);
+        self.enter(target.device.0 as usize, requester, |d, cx| d.write(cx, target.window, at, width, value))?
+    }
+
+    /// Gives a device an event.
+    pub fn event(&mut self, device: DeviceId, event: Event<'_>) {
+        let _ = self.enter(device.0 as usize, None, |d, cx| d.event(cx, event));
+    }
+
+    /// Takes the earliest alarm if it is due.
+    pub fn take_alarm(&mut self, now: Ns) -> Option<(DeviceId, usize)> {
+        let &(at, device, slot) = self.world.alarms.first().filter(|a| a.0 <= now)?;
+        self.world.alarms.remove(&(at, device, slot));
+        self.world.slots[device as usize].alarms[slot as usize] = None;
+        self.publish_alarm();
+        Some((DeviceId(device), slot as usize))
+    }
+
+    fn publish_alarm(&self) {
+        let at = self.world.alarms.first().map_or(u64::MAX, |a| a.0);
+        let before = self.machine.next_alarm.swap(at, Ordering::AcqRel);
+        if at < before {
+            self.machine.alarm_set_earlier();
+        }
+    }
+
+    /// Lets an event from outside in.
+    pub fn host_event(&mut self, event: HostEvent) {
+        let id = event.device.0 as usize;
+        if let HostEventKind::WallClock { base } = event.kind {
+            self.machine.wall_base.store(base, Ordering::Relaxed);
+            return;
+        }
+        let Some(slot) = self.world.slots.get_mut(id) else { return };
+        match event.kind {
+            HostEventKind::Bytes { port, bytes } => {
+                if let Some(backlog) = slot.backlog.get_mut(port) {
+                    backlog.bytes.extend(bytes);
+                    self.world.backlogged.insert(id);
+                }
+            }
+            HostEventKind::Frame { port, frame } => {
+                if let Some(backlog) = slot.backlog.get_mut(port) {
+                    backlog.frames.push_back(frame);
+                    self.world.backlogged.insert(id);
+                }
+            }
+            HostEventKind::Writable { port } if port < slot.backlog.len() => {
+                self.event(event.device, Event::HostWritable(port));
+            }
+            HostEventKind::Open { port, open } if port < slot.backlog.len() => {
+                self.event(event.device, Event::HostOpen(port, open));
+            }
+            HostEventKind::Pin { pin, level } => {
+                if let Some(external) = slot.external.get_mut(pin)
+                    && *external != level
+                {
+                    *external = level;
+                    self.world.drive(self.machine, Sink::Input(event.device, pin), level);
+                }
+            }
+            HostEventKind::Writable { .. } | HostEventKind::Open { .. } | HostEventKind::WallClock { .. } => {}
+        }
+    }
+
+    /// Level of an output pin.
+    pub fn output(&self, device: DeviceId, pin: usize) -> Option<bool> {
+        self.world.slots.get(device.0 as usize)?.outputs.get(pin).copied()
+    }
+
+    /// What is placed at addresses.
+    pub fn placements(&self) -> &[Placement] {
+        &self.world.space.placements
+    }
+
+    /// Resets all devices in three phases.
+    pub fn reset(&mut self, kind: Reset) {
+        // Nothing is on its way any more, and all lines and alarms are off, but those that the
+        // outside holds.
+        self.world.pending.clear();
+        self.world.alarms.clear();
+        for slot in &mut self.world.slots {
+            slot.outputs.fill(false);
+            slot.alarms.fill(None);
+            slot.drivers.fill(0);
+        }
+        self.publish_alarm();
+        self.drive_cores([[0; 32]].into_iter().cycle());
+        self.world.resetting = true;
+        let devices = self.world.slots.len();
+        for id in 0..devices {
+            let _ = self.enter(id, None, |d, cx| d.reset(cx, kind));
+        }
+        self.world.resetting = false;
+        for id in 0..devices {
+            for pin in 0..self.world.slots[id].external.len() {
+                if self.world.slots[id].external[pin] {
+                    self.world.drive(self.machine, Sink::Input(DeviceId(id as u32), pin), true);
+                }
+            }
+        }
+        for id in 0..devices {
+            let _ = self.enter(id, None, |_, _| ());
+        }
+        self.finish();
+        for id in 0..devices {
+            self.event(DeviceId(id as u32), Event::ResetExit);
+        }
+        self.finish();
+    }
+
+    /// Sets the counts of wires that hold the cores' lines, and the lines after them.
+    fn drive_cores(&mut self, counts: impl Iterator<Item = [u32; 32]>) {
+        for ((old, new), lines) in self.world.core_drivers.iter_mut().zip(counts).zip(&self.machine.cores) {
+            for line in 0..32 {
+                if (old[line] != 0) != (new[line] != 0) {
+                    lines.set(crate::Line(line as u8), new[line] != 0);
+                }
+            }
+            *old = new;
+        }
+    }
+
+    /// Saves devices, pins, alarms and what waits at ports.
+    pub fn save(&self, w: &mut Writer) {
+        w.u64(self.world.entropy);
+        w.u32(self.world.slots.len() as u32);
+        for (id, (slot, info)) in self.world.slots.iter().zip(&self.machine.infos).enumerate() {
+            w.str(&info.name);
+            w.str(info.ty.name);
+            w.section(|w| self.save_device(DeviceId(id as u32), w));
+            w.section(|w| {
+                slot.outputs.save(w);
+                slot.external.save(w);
+                slot.alarms.save(w);
+                for backlog in &slot.backlog {
+                    w.u32(backlog.bytes.len() as u32);
+                    backlog.bytes.iter().for_each(|b| b.save(w));
+                    w.u32(backlog.frames.len() as u32);
+                    for frame in &backlog.frames {
+                        frame.save(w);
+                    }
+                }
+                // Windows move at run time, and direct reads come and go.
+                for (n, decl) in info.ty.windows.iter().enumerate() {
+                    if !matches!(decl.kind, WindowKind::Sysreg(_)) {
+                        self.placed_at(id, n).save(w);
+                        self.world.direct.contains(&(id as u32, n)).save(w);
+                    }
+                }
+            });
+        }
+    }
+
+    fn placed_at(&self, id: usize, window: usize) -> Option<u64> {
+        let target = DeviceTarget { device: DeviceId(id as u32), window: Window(window) };
+        self.world.space.placements.iter().find(|p| p.belongs_to(target)).map(|p| p.base)
+    }
+
+    /// Saves one device's own state.
+    pub fn save_device(&self, id: DeviceId, w: &mut Writer) {
+        if let Some(device) = self.world.slots.get(id.0 as usize).and_then(|s| s.device.as_ref()) {
+            device.save(w);
+        }
+    }
+
+    /// Loads what [`Bus::save`] wrote.
+    pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), StateError> {
+        self.reset(Reset::Load);
+        self.world.entropy = r.u64()?;
+        let n = r.u32()?;
+        if n as usize != self.world.slots.len() {
+            return Err(r.value(n.into()));
+        }
+        let mut moved = Vec::new();
+        for (id, info) in self.machine.infos.iter().enumerate() {
+            for expected in [info.name.as_str(), info.ty.name] {
+                let found = r.str()?;
+                if found != expected {
+                    return Err(StateError::Field { at: r.at(), found: found.into(), expected: expected.into() });
+                }
+            }
+            let slot = &mut self.world.slots[id];
+            let Some(device) = &mut slot.device else { return Err(r.value(id as u64)) };
+            r.section(&info.name, |r| device.load(r))?;
+            r.section(&info.name, |r| {
+                slot.outputs.load(r)?;
+                slot.external.load(r)?;
+                slot.alarms.load(r)?;
+                for backlog in &mut slot.backlog {
+                    let n = r.length(MAX_BACKLOG)?;
+                    backlog.bytes = r.bytes(n)?.iter().copied().collect();
+                    backlog.frames.clear();
+                    for _ in 0..r.length(MAX_BACKLOG)? {
+                        let n = r.length(MAX_BACKLOG)?;
+                        backlog.frames.push_back(r.bytes(n)?.to_vec());
+                    }
+                }
+                for (n, decl) in info.ty.windows.iter().enumerate() {
+                    if !matches!(decl.kind, WindowKind::Sysreg(_)) {
+                        let (mut at, mut direct) = (None, false);
+                        at.load(r)?;
+                        direct.load(r)?;
+                        moved.push((id, n, at, direct));
+                    }
+                }
+                Ok(())
+            })?;
+            if !slot.backlog.iter().all(Backlog::is_empty) {
+                self.world.backlogged.insert(id);
+            }
+        }
+        for (id, n, at, direct) in moved {
+            let mut cx = Cx { machine: self.machine, world: self.world, me: id, requester: None };
+            if self_placed(cx.world, id, n) != at {
+                cx.move_window(Window(n), at).map_err(|_| r.value(at.unwrap_or(0)))?;
+            }
+            let backing = self.machine.infos[id].backing[n].clone();
+            self.world.set_direct(self.machine, id, n, direct, backing);
+        }
+        self.restore_wires();
+        Ok(())
+    }
+
+    /// Recomputes what follows from loaded pins and alarms, without telling the devices: their
+    /// own state already knows.
+    fn restore_wires(&mut self) {
+        let mut cores = vec![[0; 32]; self.world.core_drivers.len()];
+        for slot in &mut self.world.slots {
+            for (driver, external) in slot.drivers.iter_mut().zip(&slot.external) {
+                *driver = u32::from(*external);
+            }
+        }
+        self.world.alarms.clear();
+        self.world.pending.clear();
+        for (id, info) in self.machine.infos.iter().enumerate() {
+            for (pin, sinks) in info.sinks.iter().enumerate() {
+                if !self.world.slots[id].outputs[pin] {
+                    continue;
+                }
+                for sink in sinks {
+                    match *sink {
+                        Sink::Core(core, line) => cores[usize::from(core.0)][usize::from(line.0 & 31)] += 1,
+                        Sink::Input(to, pin) => self.world.slots[to.0 as usize].drivers[pin] += 1,
+                    }
+                }
+            }
+            for (n, at) in self.world.slots[id].alarms.iter().enumerate() {
+                if let Some(at) = at {
+                    self.world.alarms.insert((*at, id as u32, n as u32));
+                }
+            }
+        }
+        self.drive_cores(cores.into_iter());
+        self.publish_alarm();
+    }
+
+    /// Shows all devices.
+    pub fn inspect(&self, i: &mut Inspector) {
+        for (slot, info) in self.world.slots.iter().zip(&self.machine.infos) {
+            i.child(&info.name, |i| {
+                i.child("type", |i| i.leaf(Leaf::Str(info.ty.name.into())));
+                if let Some(device) = &slot.device {
+                    i.child("state", |i| device.inspect(i));
+                }
+                pins(i, "outputs", info.ty.outputs, info, &mut |n| slot.outputs.get(n).copied());
+                pins(i, "inputs", info.ty.inputs, info, &mut |n| slot.drivers.get(n).map(|n| *n != 0));
+                i.child("alarms", |i| {
+                    for (n, at) in slot.alarms.iter().enumerate() {
+                        i.child(&n.to_string(), |i| at.inspect(i));
+                    }
+                });
+                i.child("guest_errors", |i| i.leaf(Leaf::U64(slot.guest_errors)));
+                i.child("unimplemented", |i| i.leaf(Leaf::U64(slot.unimplemented)));
+            });
+        }
+    }
+}
+
+fn self_placed(world: &World, id: usize, window: usize) -> Option<u64> {
+    let target = DeviceTarget { device: DeviceId(id as u32), window: Window(window) };
+    world.space.placements.iter().find(|p| p.belongs_to(target)).map(|p| p.base)
+}
+
+fn pins(
+    i: &mut Inspector,
+    name: &str,
+    decls: &[crate::PinDecl],
+    info: &DeviceInfo,
+    level: &mut dyn FnMut(usize) -> Option<bool>,
+) {
+    i.child(name, |i| {
+        let mut first = 0;
+        for decl in decls {
+            let n = decl.count.get(&info.props);
+            // Of many pins only the high ones are worth showing.
+            for index in 0..n {
+                let high = level(first + index).unwrap_or(false);
+                if high || n == 1 {
+                    let name = if n == 1 { decl.name.into() } else { format!("{}[{index}]", decl.name) };
+                    i.child(&name, |i| i.leaf(Leaf::Bool(high)));
+                }
+            }
+            first += n;
+        }
+    });
+}
+
+impl Placement {
+    fn belongs_to(&self, target: DeviceTarget) -> bool {
+        match &self.what {
+            What::Device(t) | What::Ram { writes_to: Some(t), .. } => *t == target,
+            What::Ram { writes_to: None, .. } => false,
+        }
+    }
+}
+
+impl World {
+    /// One more or one less wire drives a sink high.
+    fn drive(&mut self, machine: &Machine, sink: Sink, level: bool) {
+        let counter = match sink {
+            Sink::Core(core, line) => &mut self.core_drivers[usize::from(core.0)][usize::from(line.0 & 31)],
+            Sink::Input(device, pin) => &mut self.slots[device.0 as usize].drivers[pin],
+        };
+        let before = *counter != 0;
+        *counter = if level { *counter + 1 } else { counter.saturating_sub(1) };
+        if before == (*counter != 0) {
+            return;
+        }
+        match sink {
+            Sink::Core(core, line) => machine.cores[usize::from(core.0)].set(line, level),
+            Sink::Input(device, pin) => self.pending.push_back((device.0 as usize, pin, level)),
+        }
+    }
+
+    /// Publishes the changed address map and gets the cores' attention.
+    fn publish_space(&self, machine: &Machine) -> Result<(), BusFault> {
+        let generation = machine.space.load().generation() + 1;
+        let space = self.space.build(generation).map_err(|error| {
+            tracing::warn!(target: "guest_errors", "address map: {error}");
+            BusFault::Denied
+        })?;
+        machine.space.store(Arc::new(space));
+        machine.kick_all();
+        Ok(())
+    }
+
+    fn set_direct(
+        &mut self,
+        machine: &Machine,
+        id: usize,
+        window: usize,
+        on: bool,
+        backing: Option<Arc<crate::ram::Region>>,
+    ) {
+        let target = DeviceTarget { device: DeviceId(id as u32), window: Window(window) };
+        let Some(region) = backing else { return };
+        let key = (id as u32, window);
+        if self.direct.contains(&key) == on {
+            return;
+        }
+        if on {
+            self.direct.insert(key);
+        } else {
+            self.direct.remove(&key);
+        }
+        let what = if on {
+            What::Ram { region, offset: 0, read_only: true, writes_to: Some(target) }
+        } else {
+            What::Device(target)
+        };
+        for p in self.space.placements.iter_mut().filter(|p| p.belongs_to(target)) {
+            p.what = what.clone();
+        }
+        // The places are the same ones as before, so it can only fail if the memory is too short.
+        let _ = self.publish_space(machine);
+    }
+}
+
+/// A device's view of the world while it is being entered.
+struct Cx<'a> {
+    machine: &'a Machine,
+    world: &'a mut World,
+    me: usize,
+    requester: Option<CoreId>,
+}
+
+impl Cx<'_> {
+    fn slot(&mut self) -> &mut Slot {
+        &mut self.world.slots[self.me]
+    }
+
+    fn bus(&mut self) -> Bus<'_> {
+        Bus { machine: self.machine, world: self.world }
+    }
+
+    /// Should the n-th report of a device be logged? The first ones, then each power of two.
+    fn logs(n: u64) -> bool {
+        n <= LOGGED || n.is_power_of_two()
+    }
+
+    /// Calls `f` for each piece of `len` bytes at `phys` with what answers there.
+    fn dma(
+        &mut self,
+        phys: u64,
+        len: usize,
+        f: &mut dyn FnMut(&mut Self, Mapping<'_>, std::ops::Range<usize>) -> Result<(), BusFault>,
+    ) -> Result<(), BusFault> {
+        let space = self.machine.space.load();
+        let mut done = 0;
+        while done < len {
+            let at = phys.checked_add(done as u64).ok_or(BusFault::Unmapped)?;
+            let mapping = space.find(at).ok_or(BusFault::Unmapped)?;
+            let (Mapping::Ram { len_left, .. } | Mapping::Device { len_left, .. }) = mapping;
+            let mut n = (len - done).min(usize::try_from(len_left).unwrap_or(usize::MAX));
+            if !matches!(mapping, Mapping::Ram { read_only: false, .. }) {
+                // One access to a device: the widest aligned one that fits.
+                let fits = |w: &Width| w.bytes() as usize <= n && at.is_multiple_of(w.bytes().into());
+                n = Width::ALL.into_iter().rev().find(fits).map_or(1, |w| w.bytes() as usize);
+            }
+            f(self, mapping, done..done + n)?;
+            done += n;
+        }
+        Ok(())
+    }
+}
+
+fn width_of(bytes: usize) -> Result<Width, BusFault> {
+    Width::from_bytes(bytes as u64).ok_or(BusFault::BadWidth)
+}
+
+impl Services for Cx<'_> {
+    fn now(&self) -> Ns {
+        self.machine.clock.now()
+    }
+
+    fn requester(&self) -> Option<CoreId> {
+        self.requester
+    }
+
+    fn set_pin(&mut self, pin: usize, level: bool) {
+        let machine = self.machine;
+        let Some(output) = self.slot().outputs.get_mut(pin) else { return };
+        if *output == level {
+            return;
+        }
+        *output = level;
+        for sink in &machine.infos[self.me].sinks[pin] {
+            self.world.drive(machine, *sink, level);
+        }
+    }
+
+    fn input(&self, pin: usize) -> bool {
+        self.world.slots[self.me].drivers.get(pin).is_some_and(|n| *n != 0)
+    }
+
+    fn alarm(&mut self, slot: usize, at: Option<Ns>) {
+        let me = self.me as u32;
+        // The end of time never comes.
+        let at = at.filter(|at| *at != u64::MAX);
+        let Some(alarm) = self.slot().alarms.get_mut(slot) else { return };
+        let before = std::mem::replace(alarm, at);
+        if before == at {
+            return;
+        }
+        if let Some(before) = before {
+            self.world.alarms.remove(&(before, me, slot as u32));
+        }
+        if let Some(at) = at {
+            self.world.alarms.insert((at, me, slot as u32));
+        }
+        self.bus().publish_alarm();
+    }
+
+    fn dma_read(&mut self, phys: u64, to: &mut [u8]) -> Result<(), BusFault> {
+        self.dma(phys, to.len(), &mut |cx, mapping, range| match mapping {
+            Mapping::Ram { region, offset, .. } => {
+                region.read(offset, &mut to[range]).map_err(|_| BusFault::Unmapped)
+            }
+            Mapping::Device { target, offset, .. } => {
+                let value = cx.bus().device_read(target, offset, width_of(range.len())?, None)?;
+                let n = range.len();
+                to[range].copy_from_slice(&value.to_le_bytes()[..n]);
+                Ok(())
+            }
+        })
+    }
+
+    fn dma_write(&mut self, phys: u64, from: &[u8]) -> Result<(), BusFault> {
+        self.dma(phys, from.len(), &mut |cx, mapping, range| {
+            let (target, offset) = match mapping {
+                Mapping::Ram { writes_to: Some((target, offset)), .. } => (target, offset),
+                Mapping::Ram { read_only: true, .. } => return Err(BusFault::ReadOnly),
+                Mapping::Ram { region, offset, .. } => {
+                    return region.write(offset, &from[range]).map_err(|_| BusFault::Unmapped);
+                }
+                Mapping::Device { target, offset, .. } => (target, offset),
+            };
+            let mut bytes = [0; 8];
+            let width = width_of(range.len())?;
+            bytes[..range.len()].copy_from_slice(&from[range]);
+            cx.bus().device_write(target, offset, width, u64::from_le_bytes(bytes), None)
+        })
+    }
+
+    fn dma_load(&mut self, phys: u64, width: Width) -> Result<u64, BusFault> {
+        let n = width.bytes() as usize;
+        if !phys.is_multiple_of(n as u64) {
+            return Err(BusFault::Unaligned);
+        }
+        let space = self.machine.space.load();
+        if let Some(Mapping::Ram { region, offset, len_left, .. }) = space.find(phys)
+            && len_left >= n as u64
+            && let Ok(value) = region.load(offset, width.bytes())
+        {
+            std::sync::atomic::fence(Ordering::Acquire);
+            return Ok(value);
+        }
+        let mut bytes = [0; 8];
+        self.dma_read(phys, &mut bytes[..n])?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn dma_store(&mut self, phys: u64, width: Width, value: u64) -> Result<(), BusFault> {
+        let n = width.bytes() as usize;
+        if !phys.is_multiple_of(n as u64) {
+            return Err(BusFault::Unaligned);
+        }
+        let space = self.machine.space.load();
+        if let Some(Mapping::Ram { region, offset, len_left, read_only: false, .. }) = space.find(phys)
+            && len_left >= n as u64
+        {
+            std::sync::atomic::fence(Ordering::Release);
+            if region.store(offset, width.bytes(), value).is_ok() {
+                return Ok(());
+            }
+        }
+        self.dma_write(phys, &value.to_le_bytes()[..n])
+    }
+
+    fn send(&mut self, port: usize, bytes: &[u8]) -> usize {
+        match self.machine.backend(self.me, port) {
+            Some(Backend::Char(to)) => to.send(bytes).min(bytes.len()),
+            _ => bytes.len(),
+        }
+    }
+
+    fn send_frame(&mut self, port: usize, frame: &[u8]) -> bool {
+        match self.machine.backend(self.me, port) {
+            Some(Backend::Frame(to)) => to.send_frame(frame),
+            _ => false,
+        }
+    }
+
+    fn block(&self, port: usize) -> Option<Arc<dyn BlockPort>> {
+        match self.machine.backend(self.me, port) {
+            Some(Backend::Block(image)) => Some(image.clone()),
+            _ => None,
+        }
+    }
+
+    fn is_bound(&self, port: usize) -> bool {
+        self.machine.backend(self.me, port).is_some()
+    }
+
+    fn entropy(&mut self, to: &mut [u8]) {
+        if let Some(host) = &self.machine.host_entropy {
+            return host(to);
+        }
+        // SplitMix64: one word of state, passes the usual tests, and repeats with the seed. Guests
+        // of a run that must repeat cannot have real entropy anyway.
+        for chunk in to.chunks_mut(8) {
+            self.world.entropy = self.world.entropy.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.world.entropy;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes()[..chunk.len()]);
+        }
+    }
+
+    fn system(&mut self, request: SystemRequest) {
+        self.machine.request(request);
+    }
+
+    fn wall_clock(&self) -> u64 {
+        self.machine.wall_base.load(Ordering::Relaxed).wrapping_add(self.now())
+    }
+
+    fn move_window(&mut self, w: Window, at: Option<u64>) -> Result<(), BusFault> {
+        let machine = self.machine;
+        let info = &machine.infos[self.me];
+        let decl = info.ty.windows.get(w.0).ok_or(BusFault::Unmapped)?;
+        let plane = match decl.kind {
+            WindowKind::Mmio => Plane::Memory,
+            WindowKind::Pio => Plane::Pio,
+            WindowKind::Sysreg(_) => return Err(BusFault::Denied),
+        };
+        let target = DeviceTarget { device: DeviceId(self.me as u32), window: w };
+        let before = self.world.space.placements.clone();
+        if self_placed(self.world, self.me, w.0) == at {
+            return Ok(());
+        }
+        let was = before.iter().find(|p| p.belongs_to(target));
+        let what = was.map_or(What::Device(target), |p| p.what.clone());
+        self.world.space.placements.retain(|p| !p.belongs_to(target));
+        if let Some(base) = at {
+            self.world.space.placements.push(Placement {
+                name: format!("{}.{}", info.name, decl.name),
+                plane,
+                base,
+                len: decl.size.get(&info.props),
+                priority: decl.priority,
+                what,
+            });
+        }
+        let result = self.world.publish_space(machine);
+        if result.is_err() {
+            self.world.space.placements = before;
+        }
+        result
+    }
+
+    fn set_direct(&mut self, w: Window, on: bool) {
+        let region = self.machine.infos[self.me].backing.get(w.0).cloned().flatten();
+        self.world.set_direct(self.machine, self.me, w.0, on, region);
+    }
+
+    fn guest_error(&mut self, what: fmt::Arguments<'_>) {
+        let slot = self.slot();
+        slot.guest_errors += 1;
+        let n = slot.guest_errors;
+        count(&self.machine.counters.guest_errors);
+        if Self::logs(n) {
+            let name = &self.machine.infos[self.me].name;
+            tracing::warn!(target: "guest_errors", "{name}: {what} (report {n})");
+        }
+    }
+
+    fn unimplemented(&mut self, what: fmt::Arguments<'_>) {
+        let slot = self.slot();
+        slot.unimplemented += 1;
+        let n = slot.unimplemented;
+        count(&self.machine.counters.unimplemented);
+        if Self::logs(n) {
+            let name = &self.machine.infos[self.me].name;
+            tracing::warn!(target: "unimp", "{name}: {what} (report {n})");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A machine around one device, for the device's own tests.
