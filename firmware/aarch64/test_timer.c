@@ -1,7 +1,7 @@
 /* The virtual timer's interrupt through the GIC, within a limit of counter time. */
 #include "fw.h"
 
-enum { WANTED = 5 };
+enum { WANTED = 5, LIMIT = 10 /* seconds; a loaded host may stop the machine for long */ };
 
 volatile u64 timer_interrupts;
 
@@ -32,7 +32,7 @@ static void arm(u64 ticks, u64 control)
 static bool comes(u64 count, u64 ticks)
 {
     u64 start = time_now();
-    for (u64 turns = 0; turns < 200000000 && time_now() - start < ticks; turns++)
+    for (u64 turns = 0; turns < 1000000000 && time_now() - start < ticks; turns++)
         if (timer_interrupts >= count)
             return true;
     return timer_interrupts >= count;
@@ -52,7 +52,7 @@ void test_timer(void)
 
     before = time_now();
     arm(hz / 1000, 1);
-    check("interrupt within 2 s", comes(1, hz * 2), 1);
+    check("interrupt within 10 s", comes(1, hz * LIMIT), 1);
     check("not before its time", time_now() - before >= hz / 1000, 1);
     check("ISTATUS", sysreg_read("cntv_ctl_el0"), 7);
     check("acknowledged once", timer_interrupts, 1);
@@ -75,17 +75,20 @@ void test_timer(void)
 
     arm(hz / 10000, 2 | 1); /* masked by IMASK: the condition is met, no interrupt */
     check("IMASK", comes(WANTED + 1, hz / 1000), 0);
+    before = time_now(); /* an emulator may set ISTATUS late, as hardware never does */
+    while (!(sysreg_read("cntv_ctl_el0") & 4) && time_now() - before < hz * LIMIT)
+        ;
     check("ISTATUS under IMASK", sysreg_read("cntv_ctl_el0"), 7);
     gic_disable(machine.timer_intid);
     arm(hz / 10000, 1); /* disabled at the GIC */
     check("disabled at the GIC", comes(WANTED + 1, hz / 1000), 0);
     gic_enable(machine.timer_intid); /* still pending, so it comes now */
-    check("pending at enable", comes(WANTED + 1, hz), 1);
+    check("pending at enable", comes(WANTED + 1, hz * LIMIT), 1);
     irq_disable();
     arm(0, 1);
     check("masked by DAIF", comes(WANTED + 2, hz / 1000), 0);
     irq_enable();
-    check("pending at unmask", comes(WANTED + 2, hz), 1);
+    check("pending at unmask", comes(WANTED + 2, hz * LIMIT), 1);
     note("7 interrupts");
 out:
     sysreg_write("cntv_ctl_el0", 0);
