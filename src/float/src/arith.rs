@@ -14,7 +14,7 @@ pub(crate) fn add<L: Layout>(a: u64, b: u64, subtract: bool, env: &mut Env) -> u
         return add_finite::<L>(x, y, env);
     }
     if x.is_nan() || y.is_nan() {
-        return nan::process2::<L>(a, b, &x, &y, env);
+        return nan::process2::<L>(a, b, x.class, y.class, env);
     }
     y.sign ^= subtract;
     match (x.class, y.class) {
@@ -68,7 +68,7 @@ pub(crate) fn mul<L: Layout>(a: u64, b: u64, extended: bool, env: &mut Env) -> u
         return round_pack::<L>(sign, exp, high_jam(sig), env.rounding, env);
     }
     if x.is_nan() || y.is_nan() {
-        return nan::process2::<L>(a, b, &x, &y, env);
+        return nan::process2::<L>(a, b, x.class, y.class, env);
     }
     match (x.class, y.class) {
         (Class::Inf, Class::Zero) | (Class::Zero, Class::Inf) => {
@@ -107,7 +107,7 @@ pub(crate) fn div<L: Layout>(a: u64, b: u64, env: &mut Env) -> u64 {
         return round_pack::<L>(sign, exp, sig, env.rounding, env);
     }
     if x.is_nan() || y.is_nan() {
-        return nan::process2::<L>(a, b, &x, &y, env);
+        return nan::process2::<L>(a, b, x.class, y.class, env);
     }
     match (x.class, y.class) {
         (Class::Inf, Class::Inf) | (Class::Zero, Class::Zero) => nan::invalid::<L>(env),
@@ -125,7 +125,7 @@ pub(crate) fn div<L: Layout>(a: u64, b: u64, env: &mut Env) -> u64 {
 pub(crate) fn sqrt<L: Layout>(a: u64, env: &mut Env) -> u64 {
     let x = unpack::<L>(a, env);
     if x.is_nan() {
-        return nan::process1::<L>(a, &x, env);
+        return nan::process1::<L>(a, x.class, env);
     }
     if x.is_zero() {
         return zero::<L>(x.sign);
@@ -207,7 +207,7 @@ pub(crate) fn step<L: Layout>(a: u64, b: u64, root: bool, env: &mut Env) -> u64 
     let x = unpack::<L>(a, env);
     let y = unpack::<L>(b, env);
     if x.is_nan() || y.is_nan() {
-        return nan::process2::<L>(a, b, &x, &y, env);
+        return nan::process2::<L>(a, b, x.class, y.class, env);
     }
     if x.is_inf() || y.is_inf() {
         if x.is_zero() || y.is_zero() {

@@ -43,7 +43,7 @@ fn convert_in<F: Layout, T: Layout>(a: u64, r: Rounding, env: &mut Env) -> u64 {
             zero::<T>(x.sign) | (T::SIGN - 1)
         }
         Class::Inf => inf::<T>(x.sign),
-        Class::Quiet | Class::Signalling => nan::convert::<F, T>(a, &x, env),
+        Class::Quiet | Class::Signalling => nan::convert::<F, T>(a, x.class, env),
     }
 }
 
@@ -67,7 +67,7 @@ fn round_magnitude(sign: bool, exp: i32, sig: u64, r: Rounding) -> (u128, bool) 
 pub(crate) fn round_int<L: Layout>(a: u64, r: Rounding, exact: bool, env: &mut Env) -> u64 {
     let x = unpack::<L>(a, env);
     match x.class {
-        Class::Quiet | Class::Signalling => nan::process1::<L>(a, &x, env),
+        Class::Quiet | Class::Signalling => nan::process1::<L>(a, x.class, env),
         Class::Inf => inf::<L>(x.sign),
         Class::Zero => zero::<L>(x.sign),
         Class::Finite => {

@@ -40,7 +40,7 @@ fn fraction<L: Layout>(estimate: u32) -> u64 {
 pub(crate) fn recip<L: Layout>(a: u64, env: &mut Env) -> u64 {
     let x = unpack::<L>(a, env);
     match x.class {
-        Class::Quiet | Class::Signalling => return nan::process1::<L>(a, &x, env),
+        Class::Quiet | Class::Signalling => return nan::process1::<L>(a, x.class, env),
         Class::Inf => return zero::<L>(x.sign),
         Class::Zero => {
             env.raise(Flags::DIVZERO);
@@ -69,7 +69,7 @@ pub(crate) fn recip<L: Layout>(a: u64, env: &mut Env) -> u64 {
 pub(crate) fn rsqrt<L: Layout>(a: u64, env: &mut Env) -> u64 {
     let x = unpack::<L>(a, env);
     match x.class {
-        Class::Quiet | Class::Signalling => return nan::process1::<L>(a, &x, env),
+        Class::Quiet | Class::Signalling => return nan::process1::<L>(a, x.class, env),
         Class::Zero => {
             env.raise(Flags::DIVZERO);
             return inf::<L>(x.sign);
@@ -87,7 +87,7 @@ pub(crate) fn rsqrt<L: Layout>(a: u64, env: &mut Env) -> u64 {
 pub(crate) fn recip_exponent<L: Layout>(a: u64, env: &mut Env) -> u64 {
     let x = unpack::<L>(a, env);
     if x.is_nan() {
-        return nan::process1::<L>(a, &x, env);
+        return nan::process1::<L>(a, x.class, env);
     }
     let biased = a & L::INF;
     let exp = if biased == 0 { (L::EXP_MAX - 1) << L::FRAC } else { !biased & L::INF };

@@ -1,7 +1,7 @@
 //! NaN encoding and propagation.
 
 use crate::env::{Env, Flags, Fmt, NanRule};
-use crate::format::{Class, Double, Half, Layout, Parts, Single};
+use crate::format::{Class, Double, Half, Layout, Single};
 
 pub(crate) fn default_in<L: Layout>(env: &Env) -> u64 {
     match env.nan {
@@ -80,17 +80,20 @@ fn pick<L: Layout>(operands: &[(u64, Class)], env: &mut Env) -> u64 {
 }
 
 #[cold]
-pub(crate) fn process1<L: Layout>(a: u64, x: &Parts, env: &mut Env) -> u64 {
-    pick::<L>(&[(a, x.class)], env)
+#[inline(never)]
+pub(crate) fn process1<L: Layout>(a: u64, x: Class, env: &mut Env) -> u64 {
+    pick::<L>(&[(a, x)], env)
 }
 
 #[cold]
-pub(crate) fn process2<L: Layout>(a: u64, b: u64, x: &Parts, y: &Parts, env: &mut Env) -> u64 {
-    pick::<L>(&[(a, x.class), (b, y.class)], env)
+#[inline(never)]
+pub(crate) fn process2<L: Layout>(a: u64, b: u64, x: Class, y: Class, env: &mut Env) -> u64 {
+    pick::<L>(&[(a, x), (b, y)], env)
 }
 
 /// For addend + a * b, each with its class.
 #[cold]
+#[inline(never)]
 pub(crate) fn process3<L: Layout>(addend: (u64, Class), a: (u64, Class), b: (u64, Class), env: &mut Env) -> u64 {
     let inf_times_zero = matches!((a.1, b.1), (Class::Inf, Class::Zero) | (Class::Zero, Class::Inf));
     let order = match env.nan {
@@ -111,19 +114,19 @@ pub(crate) fn process3<L: Layout>(addend: (u64, Class), a: (u64, Class), b: (u64
 
 /// Carries a NaN from one format to another.
 #[cold]
-pub(crate) fn convert<F: Layout, T: Layout>(a: u64, x: &Parts, env: &mut Env) -> u64 {
+pub(crate) fn convert<F: Layout, T: Layout>(a: u64, class: Class, env: &mut Env) -> u64 {
+    let sign = ((a & F::SIGN) >> (F::WIDTH - 1)) << (T::WIDTH - 1);
     if T::ALT {
         env.raise(Flags::INVALID);
-        return (x.sign as u64) << (T::WIDTH - 1);
+        return sign;
     }
-    let sign = (x.sign as u64) << (T::WIDTH - 1);
     let payload = ((a & F::FRAC_MASK) << (64 - F::FRAC)) >> (64 - T::FRAC);
-    if x.class == Class::Signalling {
+    if class == Class::Signalling {
         env.raise(Flags::INVALID);
     }
     if payload == 0 && env.nan == NanRule::MipsLegacy {
         // What is left of the payload would be an infinity.
         return default_in::<T>(env);
     }
-    quieten::<T>(sign | T::INF | payload, x.class, env)
+    quieten::<T>(sign | T::INF | payload, class, env)
 }

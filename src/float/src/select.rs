@@ -112,7 +112,7 @@ pub(crate) fn max_min<L: Layout>(a: u64, b: u64, max: bool, env: &mut Env) -> u6
         return max_min_x86::<L>((a, x), (b, y), max, env);
     }
     if x.is_nan() || y.is_nan() {
-        return nan::process2::<L>(a, b, &x, &y, env);
+        return nan::process2::<L>(a, b, x.class, y.class, env);
     }
     let (p, q) = (order::<L>(a, &x), order::<L>(b, &y));
     let first = if max { p > q } else { p < q };
