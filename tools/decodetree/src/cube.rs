@@ -27,10 +27,7 @@ impl Cube {
     }
 
     pub fn and(self, other: Self) -> Option<Self> {
-        (!self.disjoint(other)).then_some(Self {
-            mask: self.mask | other.mask,
-            value: self.value | other.value,
-        })
+        (!self.disjoint(other)).then_some(Self { mask: self.mask | other.mask, value: self.value | other.value })
     }
 }
 
@@ -51,44 +48,26 @@ fn find(cube: Cube, holes: &[Hole<'_>]) -> Option<u32> {
     while bits != 0 {
         let bit = bits & bits.wrapping_neg();
         bits &= !bit;
-        let outside = Cube {
-            mask: prefix.mask | bit,
-            value: prefix.value | (!hole.value & bit),
-        };
+        let outside = Cube { mask: prefix.mask | bit, value: prefix.value | (!hole.value & bit) };
         if let Some(word) = find(outside, rest) {
             return Some(word);
         }
-        prefix = Cube {
-            mask: prefix.mask | bit,
-            value: prefix.value | (hole.value & bit),
-        };
+        prefix = Cube { mask: prefix.mask | bit, value: prefix.value | (hole.value & bit) };
     }
     // Inside the hole, where the hole itself has been cut out.
-    inside
-        .iter()
-        .find_map(|&excluded| find(prefix.and(excluded)?, rest))
+    inside.iter().find_map(|&excluded| find(prefix.and(excluded)?, rest))
 }
 
 /// A word that matches `p` and nothing of `before`.
 fn reach(p: &Pattern, before: &[&Pattern]) -> Option<u32> {
     let mut holes: Vec<Hole<'_>> = p.exclusions.iter().map(|&c| (c, &[][..])).collect();
-    holes.extend(
-        before
-            .iter()
-            .filter(|b| !b.cube.disjoint(p.cube))
-            .map(|b| (b.cube, &b.exclusions[..])),
-    );
+    holes.extend(before.iter().filter(|b| !b.cube.disjoint(p.cube)).map(|b| (b.cube, &b.exclusions[..])));
     find(p.cube, &holes)
 }
 
 /// A word that matches both.
 fn common(a: &Pattern, b: &Pattern) -> Option<u32> {
-    let holes: Vec<Hole<'_>> = a
-        .exclusions
-        .iter()
-        .chain(&b.exclusions)
-        .map(|&c| (c, &[][..]))
-        .collect();
+    let holes: Vec<Hole<'_>> = a.exclusions.iter().chain(&b.exclusions).map(|&c| (c, &[][..])).collect();
     find(a.cube.and(b.cube)?, &holes)
 }
 
@@ -103,23 +82,14 @@ pub fn prove(table: &Table) -> Result<Vec<u32>, Vec<String>> {
             if q.group.is_some() && q.group == p.group {
                 before.push(q);
             } else if let Some(word) = common(p, q) {
-                faults.push(format!(
-                    "{}: {} overlaps {} ({}), both match {word:#010x}: constrain one, or put them in braces",
-                    p.place, p.name, q.name, q.place
-                ));
+                faults
+                    .push(format!("{}: {} overlaps {} ({}), both match {word:#010x}: constrain one, or put them in braces", p.place, p.name, q.name, q.place));
             }
         }
         match reach(p, &before) {
             Some(word) => witnesses.push(word),
-            None => faults.push(format!(
-                "{}: {} is unreachable: its constraints or the lines before it in the braces take every word",
-                p.place, p.name
-            )),
+            None => faults.push(format!("{}: {} is unreachable: its constraints or the lines before it in the braces take every word", p.place, p.name)),
         }
     }
-    if faults.is_empty() {
-        Ok(witnesses)
-    } else {
-        Err(faults)
-    }
+    if faults.is_empty() { Ok(witnesses) } else { Err(faults) }
 }

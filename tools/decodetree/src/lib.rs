@@ -113,14 +113,7 @@ pub struct Builder {
 impl Builder {
     /// A decoder that is written to `$OUT_DIR/name.rs`.
     pub fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            files: Vec::new(),
-            texts: Vec::new(),
-            semantics: None,
-            import: "use proteus_exec::ops::{Ops, R};".to_owned(),
-            width: 32,
-        }
+        Self { name: name.to_owned(), files: Vec::new(), texts: Vec::new(), semantics: None, import: "use proteus_exec::ops::{Ops, R};".to_owned(), width: 32 }
     }
 
     /// Adds a table; all tables together make one decoder.
@@ -162,28 +155,17 @@ impl Builder {
     /// The generated text.
     pub fn source(&self) -> Result<String, Error> {
         if !matches!(self.width, 16 | 32) {
-            return Err(Error::one(format!(
-                "decoder {}: the width must be 16 or 32, not {}",
-                self.name, self.width
-            )));
+            return Err(Error::one(format!("decoder {}: the width must be 16 or 32, not {}", self.name, self.width)));
         }
         let mut texts = self.texts.clone();
         for path in &self.files {
-            let text = std::fs::read_to_string(path).map_err(|e| {
-                Error::one(format!("{}: cannot read the table: {e}", path.display()))
-            })?;
+            let text = std::fs::read_to_string(path).map_err(|e| Error::one(format!("{}: cannot read the table: {e}", path.display())))?;
             texts.push((path.display().to_string(), text));
         }
         let table = parse::parse(&texts, self.width).map_err(Error)?;
         let witnesses = cube::prove(&table).map_err(Error)?;
         let tree = tree::build(&table);
-        Ok(emit::emit(
-            &table,
-            &witnesses,
-            &tree,
-            self.semantics.as_deref(),
-            &self.import,
-        ))
+        Ok(emit::emit(&table, &witnesses, &tree, self.semantics.as_deref(), &self.import))
     }
 
     /// Writes `$OUT_DIR/name.rs`, tells Cargo of the tables read, and returns the path.
@@ -191,13 +173,10 @@ impl Builder {
         for path in &self.files {
             println!("cargo::rerun-if-changed={}", path.display());
         }
-        let out = std::env::var_os("OUT_DIR").ok_or_else(|| {
-            Error::one("OUT_DIR is not set: generate() is for build scripts".to_owned())
-        })?;
+        let out = std::env::var_os("OUT_DIR").ok_or_else(|| Error::one("OUT_DIR is not set: generate() is for build scripts".to_owned()))?;
         let path = Path::new(&out).join(format!("{}.rs", self.name));
         let text = self.source()?;
-        std::fs::write(&path, text)
-            .map_err(|e| Error::one(format!("{}: cannot write: {e}", path.display())))?;
+        std::fs::write(&path, text).map_err(|e| Error::one(format!("{}: cannot write: {e}", path.display())))?;
         Ok(path)
     }
 }

@@ -30,11 +30,7 @@ struct Candidate {
 /// Builds the tree of a table.
 pub fn build(table: &Table) -> Node {
     let all = table.patterns.iter().enumerate();
-    let all = all.map(|(pattern, p)| Candidate {
-        pattern,
-        cube: p.cube,
-        exclusions: p.exclusions.clone(),
-    });
+    let all = all.map(|(pattern, p)| Candidate { pattern, cube: p.cube, exclusions: p.exclusions.clone() });
     node(all.collect(), Cube::ALL)
 }
 
@@ -48,17 +44,9 @@ fn restrict(candidates: &[Candidate], path: Cube) -> Vec<Candidate> {
         if c.exclusions.iter().any(|&e| here.within(e)) {
             continue;
         }
-        let exclusions: Vec<Cube> = c
-            .exclusions
-            .iter()
-            .copied()
-            .filter(|e| !e.disjoint(here))
-            .collect();
+        let exclusions: Vec<Cube> = c.exclusions.iter().copied().filter(|e| !e.disjoint(here)).collect();
         let certain = c.cube.mask & !path.mask == 0 && exclusions.is_empty();
-        left.push(Candidate {
-            exclusions,
-            ..c.clone()
-        });
+        left.push(Candidate { exclusions, ..c.clone() });
         if certain {
             break;
         }
@@ -67,31 +55,18 @@ fn restrict(candidates: &[Candidate], path: Cube) -> Vec<Candidate> {
 }
 
 fn chain(candidates: &[Candidate], path: Cube) -> Node {
-    let unknown = |c: Cube| Cube {
-        mask: c.mask & !path.mask,
-        value: c.value & !path.mask,
-    };
+    let unknown = |c: Cube| Cube { mask: c.mask & !path.mask, value: c.value & !path.mask };
     let test = |c: &Candidate| Test {
         fixed: unknown(c.cube),
         exclusions: c
             .exclusions
             .iter()
-            .map(|&e| Cube {
-                mask: e.mask & !path.mask & !c.cube.mask,
-                ..e
-            })
-            .map(|e| Cube {
-                value: e.value & e.mask,
-                ..e
-            })
+            .map(|&e| Cube { mask: e.mask & !path.mask & !c.cube.mask, ..e })
+            .map(|e| Cube { value: e.value & e.mask, ..e })
             .collect(),
         pattern: c.pattern,
     };
-    if candidates.is_empty() {
-        Node::None
-    } else {
-        Node::Chain(candidates.iter().map(test).collect())
-    }
+    if candidates.is_empty() { Node::None } else { Node::Chain(candidates.iter().map(test).collect()) }
 }
 
 fn node(candidates: Vec<Candidate>, path: Cube) -> Node {
@@ -109,46 +84,24 @@ fn node(candidates: Vec<Candidate>, path: Cube) -> Node {
             None => return chain(&candidates, path),
         }
     };
-    let mut values: Vec<u32> = if shared != 0 {
-        candidates.iter().map(|c| c.cube.value & mask).collect()
-    } else {
-        vec![0, mask]
-    };
+    let mut values: Vec<u32> = if shared != 0 { candidates.iter().map(|c| c.cube.value & mask).collect() } else { vec![0, mask] };
     values.sort_unstable();
     values.dedup();
     let arms = values.into_iter().map(|value| {
-        let path = Cube {
-            mask: path.mask | mask,
-            value: path.value | value,
-        };
+        let path = Cube { mask: path.mask | mask, value: path.value | value };
         (value, node(restrict(&candidates, path), path))
     });
-    Node::Switch {
-        mask,
-        arms: arms.collect(),
-    }
+    Node::Switch { mask, arms: arms.collect() }
 }
 
 /// The bit that the most candidates fix, and of those the one that halves them best.
 fn best_bit(candidates: &[Candidate], path: Cube) -> Option<u32> {
     let score = |bit: u32| {
         let fixing = candidates.iter().filter(|c| c.cube.mask & bit != 0);
-        let (ones, zeros) = fixing.fold((0, 0), |(o, z), c| {
-            if c.cube.value & bit != 0 {
-                (o + 1, z)
-            } else {
-                (o, z + 1)
-            }
-        });
+        let (ones, zeros) = fixing.fold((0, 0), |(o, z), c| if c.cube.value & bit != 0 { (o + 1, z) } else { (o, z + 1) });
         (ones + zeros, usize::min(ones, zeros))
     };
-    (0..32)
-        .map(|i| 1u32 << i)
-        .filter(|b| path.mask & b == 0)
-        .map(|b| (score(b), b))
-        .filter(|(s, _)| s.0 > 0)
-        .max()
-        .map(|(_, b)| b)
+    (0..32).map(|i| 1u32 << i).filter(|b| path.mask & b == 0).map(|b| (score(b), b)).filter(|(s, _)| s.0 > 0).max().map(|(_, b)| b)
 }
 
 #[cfg(test)]
@@ -157,14 +110,8 @@ impl Node {
     pub fn eval(&self, word: u32) -> Option<usize> {
         match self {
             Node::None => None,
-            Node::Chain(tests) => tests
-                .iter()
-                .find(|t| t.fixed.contains(word) && !t.exclusions.iter().any(|e| e.contains(word)))
-                .map(|t| t.pattern),
-            Node::Switch { mask, arms } => arms
-                .iter()
-                .find(|(v, _)| word & mask == *v)
-                .and_then(|(_, n)| n.eval(word)),
+            Node::Chain(tests) => tests.iter().find(|t| t.fixed.contains(word) && !t.exclusions.iter().any(|e| e.contains(word))).map(|t| t.pattern),
+            Node::Switch { mask, arms } => arms.iter().find(|(v, _)| word & mask == *v).and_then(|(_, n)| n.eval(word)),
         }
     }
 }

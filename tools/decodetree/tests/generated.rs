@@ -85,38 +85,21 @@ fn main() {
 
 fn compile(dir: &Path, rest: &str) -> Output {
     let builder = decodetree::Builder::new("a").text("t", TABLE);
-    let text = builder
-        .semantics("crate::translate")
-        .import("use crate::ops::{Ops, R};")
-        .source()
-        .unwrap();
+    let text = builder.semantics("crate::translate").import("use crate::ops::{Ops, R};").source().unwrap();
     std::fs::write(dir.join("a.rs"), text).unwrap();
     std::fs::write(dir.join("main.rs"), MAIN.replace("REST", rest)).unwrap();
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    Command::new(rustc)
-        .current_dir(dir)
-        .args(["--edition=2024", "-O", "main.rs", "-o", "main"])
-        .output()
-        .unwrap()
+    Command::new(rustc).current_dir(dir).args(["--edition=2024", "-O", "main.rs", "-o", "main"]).output().unwrap()
 }
 
 #[test]
 fn generated_text_compiles_without_warnings_and_decodes() {
     let dir = tempfile::tempdir().unwrap();
-    let rest =
-        r#"pub fn rest<O: Ops>(_: &mut O) -> R<O> { ("rest".to_string(), Default::default()) }"#;
+    let rest = r#"pub fn rest<O: Ops>(_: &mut O) -> R<O> { ("rest".to_string(), Default::default()) }"#;
     let output = compile(dir.path(), rest);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let output = Command::new(dir.path().join("main")).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
