@@ -5,7 +5,7 @@
 
 int main(int argc, char **argv)
 {
-	long calls = argument(argc, argv, 1, 1000000);
+	long calls = argument(argc, argv, 1, 200000);
 	long pid = getpid();
 	int ok = 1;
 	double start = now();

@@ -199,7 +199,7 @@ static uint16_t text_work(char *text, uint16_t seed, uint16_t crc)
 
 int main(int argc, char **argv)
 {
-	long iterations = argument(argc, argv, 1, 4000);
+	long iterations = argument(argc, argv, 1, 16000);
 	static struct node nodes[NODES];
 	static char text[TEXT];
 	uint16_t crc = 0xFFFF;

@@ -3,7 +3,7 @@
 
 int main(int argc, char **argv)
 {
-	long n = argument(argc, argv, 1, 320);
+	long n = argument(argc, argv, 1, 448);
 	double *a = malloc(sizeof(double) * (size_t)(n * n));
 	double *b = malloc(sizeof(double) * (size_t)(n * n));
 	double *c = calloc((size_t)(n * n), sizeof(double));

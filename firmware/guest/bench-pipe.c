@@ -5,7 +5,7 @@
 
 int main(int argc, char **argv)
 {
-	long trips = argument(argc, argv, 1, 30000);
+	long trips = argument(argc, argv, 1, 10000);
 	int there[2], back[2];
 	if (pipe(there) || pipe(back))
 		die("pipe");

@@ -1,8 +1,8 @@
 /* litmus [ITERATIONS]: two threads meet on shared memory; prints how often each weak outcome was
  * seen, and fails if one was seen that the Arm memory model forbids (Arm ARM, B2.3).
  *
- * Each test runs over many cells, one cache line a variable, so the threads need to meet only once
- * a batch. */
+ * Each test runs over many cells, one cache line a variable. The threads meet before each batch, and
+ * keep in step within one as long as both really run. */
 #include "common.h"
 #include <pthread.h>
 #include <sched.h>
@@ -12,7 +12,7 @@
 #define HWCAP_ATOMICS (1 << 8)
 #endif
 
-enum { BATCH = 2000 };
+enum { BATCH = 2000, PATIENCE = 256 };
 
 struct cell {
 	volatile uint64_t x __attribute__((aligned(64)));
@@ -179,6 +179,31 @@ static int has_lse;
 static uint64_t weak[TESTS];
 static uint64_t missing[COUNTS];
 
+static struct {
+	volatile uint64_t at __attribute__((aligned(64)));
+} progress[2];
+
+static void reset(void)
+{
+	memset(cells, 0, sizeof cells);
+	progress[0].at = progress[1].at = 0;
+}
+
+/* Runs one side over all cells. Waiting for the other side at each cell makes them cross there;
+ * the patience for it ends soon where the other is not running. */
+static void cross(int me, void (*body)(struct cell *))
+{
+	unsigned patience = PATIENCE;
+	for (int i = 0; i < BATCH; i++) {
+		unsigned left = patience;
+		progress[me].at = (uint64_t)i + 1;
+		while (left && progress[!me].at <= (uint64_t)i)
+			left--;
+		patience = left ? PATIENCE : patience / 2;
+		body(&cells[i]);
+	}
+}
+
 static void run(int me)
 {
 	uint64_t round = 0;
@@ -186,16 +211,9 @@ static void run(int me)
 		void (*body)(struct cell *) = me ? tests[t].one : tests[t].zero;
 		for (long done = 0; done < iterations; done += BATCH) {
 			if (!me)
-				memset(cells, 0, sizeof cells);
+				reset();
 			meet(&round);
-			/* From opposite ends and together in turn: the threads cross in the middle of one
-			 * batch, and run side by side in the next. */
-			if (me && (done / BATCH) % 2)
-				for (int i = BATCH - 1; i >= 0; i--)
-					body(&cells[i]);
-			else
-				for (int i = 0; i < BATCH; i++)
-					body(&cells[i]);
+			cross(me, body);
 			meet(&round);
 			if (!me)
 				for (int i = 0; i < BATCH; i++)

@@ -58,9 +58,11 @@ impl Apt {
     fn field(&self, package: &str, name: &str) -> Result<String> {
         let record = run(self.command("apt-cache").args(["show", "--no-all-versions", package]), "apt")?;
         let prefix = format!("{name}: ");
-        record.lines().find_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).ok_or_else(|| {
-            Error::Other(format!("package {package} has no field {name}: has Debian changed its packaging?"))
-        })
+        record
+            .lines()
+            .find_map(|line| line.strip_prefix(&prefix))
+            .map(str::to_owned)
+            .ok_or_else(|| Error::Other(format!("package {package} has no field {name}: has Debian changed its packaging?")))
     }
 
     /// The package starting with `prefix` that the metapackage `package` depends on.
@@ -77,8 +79,7 @@ impl Apt {
     /// Downloads `packages` into `into`, which must be empty; apt checks their digests.
     pub(crate) fn download(&self, packages: &[String], into: &Path) -> Result<Vec<PathBuf>> {
         run(self.command("apt-get").args(["-q", "download"]).args(packages).current_dir(into), "apt")?;
-        let debs: Vec<_> =
-            entries(into)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "deb")).collect();
+        let debs: Vec<_> = entries(into)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "deb")).collect();
         if debs.len() == packages.len() {
             Ok(debs)
         } else {
@@ -91,9 +92,7 @@ impl Apt {
 fn host_codename() -> Result<String> {
     let path = Path::new("/etc/os-release");
     let text = String::from_utf8_lossy(&read(path)?).into_owned();
-    let value = |name: &str| {
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).map(|v| v.trim_matches('"').to_owned())
-    };
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('=')).map(|v| v.trim_matches('"').to_owned());
     match (value("ID").as_deref(), value("VERSION_CODENAME")) {
         (Some("debian"), Some(codename)) => Ok(codename),
         (id, _) => Err(Error::Other(format!(

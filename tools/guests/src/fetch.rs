@@ -164,8 +164,7 @@ impl<'a> Fetcher<'a> {
     fn apt(&mut self, architecture: &'static str) -> Result<&Apt> {
         if !self.apts.contains_key(architecture) {
             (self.say)(&format!("{architecture}: reading Debian's package lists"));
-            let dir = std::path::absolute(self.cache.join("apt").join(architecture))
-                .map_err(at("find", Path::new("the cache")))?;
+            let dir = std::path::absolute(self.cache.join("apt").join(architecture)).map_err(at("find", Path::new("the cache")))?;
             let apt = Apt::new(&dir, architecture)?;
             apt.update()?;
             self.apts.insert(architecture, apt);
@@ -230,8 +229,7 @@ fn from_listing(text: &str) -> Vec<Deb> {
 /// The packages of a listing, if it has all that the guest needs and every file is as it was.
 fn whole(store: &Path, guest: &Guest, listing: &str) -> Option<Vec<Deb>> {
     let debs = from_listing(listing);
-    let complete = debs.len() == guest.packages.len()
-        && guest.packages.iter().zip(&debs).all(|(package, deb)| package.name() == deb.name);
+    let complete = debs.len() == guest.packages.len() && guest.packages.iter().zip(&debs).all(|(package, deb)| package.name() == deb.name);
     let same = |deb: &Deb| read(&store.join(&deb.file)).is_ok_and(|bytes| sha256(&bytes) == deb.sha256);
     (complete && debs.iter().all(same)).then_some(debs)
 }
@@ -254,8 +252,7 @@ mod tests {
     #[test]
     fn needs_are_added_in_order_and_unknown_names_refused() {
         let names = |list: &[&str]| -> Vec<String> { list.iter().map(|name| (*name).to_owned()).collect() };
-        let rows: Vec<_> =
-            with_needs(&names(&["arm64-busybox"])).expect("known").iter().map(|guest| guest.name).collect();
+        let rows: Vec<_> = with_needs(&names(&["arm64-busybox"])).expect("known").iter().map(|guest| guest.name).collect();
         assert_eq!(rows, ["arm64-kernel", "arm64-programs", "arm64-busybox"]);
         assert_eq!(with_needs(&[]).expect("all").len(), GUESTS.len());
         let error = with_needs(&names(&["vax"])).err().map(|error| error.to_string()).unwrap_or_default();

@@ -17,6 +17,7 @@ mod modules;
 mod programs;
 mod rootfs;
 mod sources;
+pub mod stream;
 pub mod table;
 mod tools;
 
@@ -41,9 +42,5 @@ pub fn cache_dir() -> PathBuf {
 /// A file of the cache such as `arm64/Image`, or a message that says how to get it.
 pub fn guest_file(name: &str) -> Result<PathBuf> {
     let path = cache_dir().join(name);
-    if path.is_file() {
-        Ok(path)
-    } else {
-        Err(Error::Missing { path, fix: "run tools/fetch-guests" })
-    }
+    if path.is_file() { Ok(path) } else { Err(Error::Missing { path, fix: "run tools/fetch-guests" }) }
 }

@@ -54,10 +54,7 @@ impl Modules {
         if order.iter().any(|module| module.name == name) {
             return Ok(());
         }
-        let path = self
-            .files
-            .get(&name)
-            .ok_or_else(|| Error::Other(format!("the kernel package has no module {name}: is it built in now?")))?;
+        let path = self.files.get(&name).ok_or_else(|| Error::Other(format!("the kernel package has no module {name}: is it built in now?")))?;
         let contents = if path.extension().is_some_and(|e| e == "xz") {
             let plain = path.with_extension("");
             run(Command::new("xz").args(["-dkf"]).arg(path), "xz-utils")?;
@@ -103,7 +100,8 @@ mod tests {
 
     #[test]
     fn what_is_needed_comes_first_and_once() {
-        let (_dir, modules) = kernel(&[("virtio-net", "net-failover"), ("net-failover", "failover"), ("failover", ""), ("ext4", "jbd2,mbcache"), ("jbd2", ""), ("mbcache", "")]);
+        let (_dir, modules) =
+            kernel(&[("virtio-net", "net-failover"), ("net-failover", "failover"), ("failover", ""), ("ext4", "jbd2,mbcache"), ("jbd2", ""), ("mbcache", "")]);
         assert_eq!(
             order(&modules, &["virtio_net", "ext4", "failover"]).expect("an order"),
             ["failover", "net_failover", "virtio_net", "jbd2", "mbcache", "ext4"]

@@ -71,13 +71,7 @@ fn parse_lines(text: &str) -> Vec<Source> {
         };
         let mut words = rest.split_whitespace().map(str::to_owned);
         if let (Some(uris), Some(suite)) = (words.next(), words.next()) {
-            found.push(Source {
-                uris,
-                suites: vec![suite],
-                components: words.collect(),
-                signed_by: option("signed-by"),
-                trusted: option("trusted"),
-            });
+            found.push(Source { uris, suites: vec![suite], components: words.collect(), signed_by: option("signed-by"), trusted: option("trusted") });
         }
     }
     found
@@ -99,12 +93,8 @@ fn parse_stanzas(text: &str) -> Vec<Source> {
                 fields.push((key.to_ascii_lowercase(), value.trim().to_owned()));
             }
         }
-        let field = |name: &str| {
-            fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
-        };
-        let words = |name: &str| -> Vec<String> {
-            field(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
-        };
+        let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).filter(|value| !value.is_empty());
+        let words = |name: &str| -> Vec<String> { field(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect() };
         if !words("types").contains(&"deb".to_owned()) || field("enabled").as_deref() == Some("no") {
             continue;
         }

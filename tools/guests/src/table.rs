@@ -100,12 +100,7 @@ pub const GUESTS: &[Guest] = &[
         name: "arm64-rootfs",
         summary: "ext4 disk with Debian's base files, libc and dash, and busybox",
         architecture: "arm64",
-        packages: &[
-            Package::Named("base-files"),
-            Package::Named("busybox-static"),
-            Package::Named("dash"),
-            Package::Named("libc6"),
-        ],
+        packages: &[Package::Named("base-files"), Package::Named("busybox-static"), Package::Named("dash"), Package::Named("libc6")],
         needs: &["arm64-programs"],
         sources: &["firmware/guest"],
         outputs: &["arm64/rootfs.ext4"],
@@ -152,8 +147,7 @@ fn arm64_kernel(build: &Build) -> Result<()> {
     let mut image = read(&path)?;
     if image.starts_with(&[0x1f, 0x8b]) {
         let mut plain = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&image[..]), &mut plain)
-            .map_err(at("decompress", &path))?;
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&image[..]), &mut plain).map_err(at("decompress", &path))?;
         image = plain;
     }
     // Linux's Documentation/arm64/booting: the magic number of the Image header.

@@ -129,22 +129,13 @@ pub(crate) fn run(command: &mut Command, package: &'static str) -> Result<String
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin")).env("LC_ALL", "C");
     let output = command.output().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            Error::NoProgram { program: command.get_program().to_string_lossy().into_owned(), package }
-        }
+        io::ErrorKind::NotFound => Error::NoProgram { program: command.get_program().to_string_lossy().into_owned(), package },
         _ => Error::Other(format!("cannot run {}: {error}", command.get_program().to_string_lossy())),
     })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let line: Vec<_> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let line: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).map(|word| word.to_string_lossy().into_owned()).collect();
     let messages = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
-    Err(Error::Program {
-        command: line.join(" "),
-        status: output.status.to_string(),
-        output: String::from_utf8_lossy(messages).trim().to_owned(),
-    })
+    Err(Error::Program { command: line.join(" "), status: output.status.to_string(), output: String::from_utf8_lossy(messages).trim().to_owned() })
 }
