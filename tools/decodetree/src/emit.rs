@@ -1,5 +1,6 @@
 //! Writes the decoder as Rust text.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::parse::{Field, Pattern, Piece, Source, Table, camel};
@@ -210,15 +211,25 @@ fn node(t: &mut Text, table: &Table, tree: &Node, end: &str) {
             let shift = mask.trailing_zeros();
             let key = if shift == 0 { "word".to_owned() } else { format!("(word >> {shift})") };
             t.line(&format!("match {key} & {:#x} {{", mask >> shift));
-            for (value, child) in arms {
-                if let Node::Chain(tests) = child
-                    && let [only] = &tests[..]
-                    && condition(only).is_empty()
-                {
-                    t.line(&format!("{:#x} => Some({}),", value >> shift, id(&table.patterns[only.pattern])));
-                } else if !matches!(child, Node::None) {
-                    t.line(&format!("{:#x} => {{", value >> shift));
-                    node(t, table, child, "");
+            // Children that read alike share an arm.
+            let mut bodies: Vec<(String, Vec<String>)> = Vec::new();
+            let mut known: HashMap<String, usize> = HashMap::new();
+            for (value, child) in arms.iter().filter(|(_, c)| !matches!(c, Node::None)) {
+                let mut body = Text { out: String::new(), depth: t.depth + 1 };
+                node(&mut body, table, child, "");
+                let index = *known.entry(body.out.clone()).or_insert(bodies.len());
+                if index == bodies.len() {
+                    bodies.push((body.out, Vec::new()));
+                }
+                bodies[index].1.push(format!("{:#x}", value >> shift));
+            }
+            for (body, values) in bodies {
+                let values = values.join(" | ");
+                if body.trim().starts_with("Some(") {
+                    t.line(&format!("{values} => {},", body.trim()));
+                } else {
+                    t.line(&format!("{values} => {{"));
+                    t.out.push_str(&body);
                     t.line("}");
                 }
             }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! writes `$OUT_DIR/a64.rs`, to be included as
-//! `pub mod a64 { include!(concat!(env!("OUT_DIR"), "/a64.rs")); }`.
+//! `#[allow(clippy::all)] pub mod a64 { include!(concat!(env!("OUT_DIR"), "/a64.rs")); }`.
 //!
 //! # The table
 //!

@@ -9,7 +9,7 @@ pub enum Node {
     None,
     /// The first test that holds decides: all of `fixed`, none of `exclusions`.
     Chain(Vec<Test>),
-    /// By the bits of `mask`.
+    /// By the bits of `mask`; the arms in ascending order.
     Switch { mask: u32, arms: Vec<(u32, Node)> },
 }
 
@@ -74,17 +74,16 @@ fn node(candidates: Vec<Candidate>, path: Cube) -> Node {
         return chain(&candidates, path);
     }
     let shared = candidates.iter().fold(!path.mask, |m, c| m & c.cube.mask);
-    let mask = if shared != 0 {
-        shared
-    } else if candidates.len() <= 2 {
-        return chain(&candidates, path);
+    let (mask, mut values): (u32, Vec<u32>) = if path.mask == 0 && candidates.len() >= MANY {
+        let mask = best_window(&candidates);
+        (mask, (0..1 << WINDOW).map(|v: u32| v << mask.trailing_zeros()).collect())
+    } else if shared != 0 {
+        (shared, candidates.iter().map(|c| c.cube.value & shared).collect())
+    } else if let Some(bit) = best_bit(&candidates, path).filter(|_| candidates.len() > 2) {
+        (bit, vec![0, bit])
     } else {
-        match best_bit(&candidates, path) {
-            Some(bit) => bit,
-            None => return chain(&candidates, path),
-        }
+        return chain(&candidates, path);
     };
-    let mut values: Vec<u32> = if shared != 0 { candidates.iter().map(|c| c.cube.value & mask).collect() } else { vec![0, mask] };
     values.sort_unstable();
     values.dedup();
     let arms = values.into_iter().map(|value| {
@@ -92,6 +91,19 @@ fn node(candidates: Vec<Candidate>, path: Cube) -> Node {
         (value, node(restrict(&candidates, path), path))
     });
     Node::Switch { mask, arms: arms.collect() }
+}
+
+/// From this many patterns on the root looks at a window of adjacent bits, even if some patterns
+/// do not fix them all: one indirect jump costs less than the branches of several levels.
+const MANY: usize = 32;
+/// Bits of that window.
+const WINDOW: u32 = 11;
+
+/// The window in which the patterns fix the most bits.
+fn best_window(candidates: &[Candidate]) -> u32 {
+    let windows = (0..=32 - WINDOW).map(|shift| ((1 << WINDOW) - 1) << shift);
+    let score = |&window: &u32| candidates.iter().map(|c| (c.cube.mask & window).count_ones()).sum::<u32>();
+    windows.max_by_key(score).unwrap_or(0)
 }
 
 /// The bit that the most candidates fix, and of those the one that halves them best.
@@ -111,7 +123,7 @@ impl Node {
         match self {
             Node::None => None,
             Node::Chain(tests) => tests.iter().find(|t| t.fixed.contains(word) && !t.exclusions.iter().any(|e| e.contains(word))).map(|t| t.pattern),
-            Node::Switch { mask, arms } => arms.iter().find(|(v, _)| word & mask == *v).and_then(|(_, n)| n.eval(word)),
+            Node::Switch { mask, arms } => arms.binary_search_by_key(&(word & mask), |a| a.0).ok().and_then(|i| arms[i].1.eval(word)),
         }
     }
 }
