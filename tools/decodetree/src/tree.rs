@@ -95,7 +95,7 @@ fn node(candidates: Vec<Candidate>, path: Cube) -> Node {
 
 /// From this many patterns on the root looks at a window of adjacent bits, even if some patterns
 /// do not fix them all: one indirect jump costs less than the branches of several levels.
-const MANY: usize = 32;
+pub const MANY: usize = 32;
 /// Bits of that window.
 const WINDOW: u32 = 11;
 
