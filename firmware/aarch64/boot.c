@@ -218,6 +218,8 @@ void boot(void)
         print("boot: no disk\n");
     else if (!fdt || machine.ram_size == 0)
         print("boot: no device tree to hand on\n");
+    else if (entry_el == 3)
+        print("boot: entered at EL3, and this program cannot leave the secure state as a kernel needs\n");
     else
         for (int i = 0; i < machine.ndisks; i++)
             try_disk(i);

@@ -96,7 +96,6 @@ void gic_enable(u32 intid);
 void gic_disable(u32 intid);
 u32 gic_acknowledge(void);
 void gic_end(u32 intid);
-void el3_gic_setup(void);
 
 /* psci.c */
 bool psci_call(u64 function);

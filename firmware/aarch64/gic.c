@@ -1,9 +1,11 @@
-/* GICv2 (IHI 0048) and GICv3 with one security state or the non-secure one (IHI 0069). */
+/* GICv2 (IHI 0048) and GICv3 (IHI 0069). Group 1 of the state this program runs
+   in: secure if it was entered at EL3, else the non-secure or only one. GICv2's
+   reset groups do as they are. */
 #include "fw.h"
 
 enum {
     GICD_CTLR = 0x000, GICD_TYPER = 0x004, GICD_IGROUPR = 0x080, GICD_ISENABLER = 0x100, GICD_ICENABLER = 0x180,
-    GICD_IPRIORITYR = 0x400, GICD_ITARGETSR = 0x800, GICD_IROUTER = 0x6000,
+    GICD_IPRIORITYR = 0x400, GICD_ITARGETSR = 0x800, GICD_IGRPMODR = 0xd00, GICD_IROUTER = 0x6000,
     GICC_CTLR = 0x00, GICC_PMR = 0x04, GICC_IAR = 0x0c, GICC_EOIR = 0x10,
     GICR_TYPER = 0x0008, GICR_WAKER = 0x0014, GICR_SGI = 0x10000,
 };
@@ -48,9 +50,9 @@ bool gic_init(void)
     if (!redistributor || !wake(redistributor))
         return false;
     /* Affinity routing first: the enables may be written only after it. */
-    mmio_write(machine.gicd + GICD_CTLR, 1 << 4);
-    mmio_write(machine.gicd + GICD_CTLR, 1 << 4 | 3);
-    mmio_write(redistributor + GICR_SGI + GICD_IGROUPR, ~0u);
+    u32 routing = entry_el == 3 ? 3 << 4 : 1 << 4, enable = entry_el == 3 ? 7 : 3;
+    mmio_write(machine.gicd + GICD_CTLR, routing);
+    mmio_write(machine.gicd + GICD_CTLR, routing | enable);
     sysreg_write("s3_0_c12_c12_5", sysreg_read("s3_0_c12_c12_5") | 1); /* ICC_SRE_EL1.SRE */
     isb();
     sysreg_write("s3_0_c4_c6_0", 0xff); /* ICC_PMR_EL1 */
@@ -64,16 +66,26 @@ bool gic_init(void)
 /* Where interrupt `intid` is kept: the redistributor has GICv3's first 32. */
 static u64 home(u32 intid) { return machine.gic_version == 3 && intid < 32 ? redistributor + GICR_SGI : machine.gicd; }
 
+static void set_bit(u64 at, u32 intid, bool on)
+{
+    u32 bit = 1u << intid % 32, v = mmio_read(at + intid / 32 * 4);
+    mmio_write(at + intid / 32 * 4, on ? v | bit : v & ~bit);
+}
+
 void gic_enable(u32 intid)
 {
     u64 at = home(intid);
     if (machine.gic_version == 0)
         return;
     *(volatile u8 *)(at + GICD_IPRIORITYR + intid) = 0xa0;
+    if (machine.gic_version == 3) {
+        set_bit(at + GICD_IGROUPR, intid, entry_el != 3);
+        if (entry_el == 3)
+            set_bit(at + GICD_IGRPMODR, intid, true);
+    }
     if (intid >= 32 && machine.gic_version == 2) {
         *(volatile u8 *)(at + GICD_ITARGETSR + intid) = 1;
     } else if (intid >= 32) {
-        mmio_write(at + GICD_IGROUPR + intid / 32 * 4, mmio_read(at + GICD_IGROUPR + intid / 32 * 4) | 1u << intid % 32);
         mmio_write(at + GICD_IROUTER + intid * 8ul, 0);
         mmio_write(at + GICD_IROUTER + intid * 8ul + 4, 0);
     }
@@ -102,28 +114,4 @@ void gic_end(u32 intid)
     else
         sysreg_write("s3_0_c12_c12_1", intid); /* ICC_EOIR1_EL1 */
     isb();
-}
-
-/* At EL3, before the drop: with two security states every interrupt resets to
-   the secure group, where EL1 would not see it. */
-void el3_gic_setup(void)
-{
-    if (!fdt_open(0x40000000))
-        return;
-    machine_find();
-    u64 d = machine.gicd;
-    if (machine.gic_version == 0)
-        return;
-    u32 words = (mmio_read(d + GICD_TYPER) & 0x1f) + 1;
-    if (machine.gic_version == 3) {
-        mmio_write(d + GICD_CTLR, 3 << 4); /* ARE_S, ARE_NS */
-        u64 r = find_redistributor();
-        if (r && wake(r))
-            mmio_write(r + GICR_SGI + GICD_IGROUPR, ~0u);
-    } else {
-        mmio_write(d + GICD_IGROUPR, ~0u);
-        mmio_write(machine.gicc + GICC_PMR, 0xff);
-    }
-    for (u32 i = 1; i < words; i++)
-        mmio_write(d + GICD_IGROUPR + i * 4, ~0u);
 }

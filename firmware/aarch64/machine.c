@@ -112,7 +112,7 @@ static void print_virtio(u64 base)
     print("%s\n", version == 1 ? " (legacy)" : "");
 }
 
-/* From the highest address down: both QEMU and Proteus put the first -device of
+/* From the highest address down: QEMU's virt board puts the first -device of
    the command line there, so disk 0 is the first disk that the user named. */
 static void print_virtios(void)
 {

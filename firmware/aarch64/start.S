@@ -9,7 +9,7 @@ _start:
     ldr     x1, =0xff00ffffff       /* Aff3..Aff0 */
     tst     x0, x1
     b.eq    1f
-0:  wfe
+0:  wfi
     b       0b
 
 1:  ldr     x0, =__stack_top
@@ -54,9 +54,10 @@ at_el1:
 6:  wfi
     b       6b
 
+/* To secure EL1: a flash that the reset code runs from is commonly secure memory,
+   so this code could not go on in the non-secure state. */
 from_el3:
-    bl      el3_gic_setup           /* all interrupts to the non-secure group */
-    ldr     x0, =0x30531            /* SCR_EL3: API, APK, RW, HCE, RES1, NS */
+    ldr     x0, =0x30430            /* SCR_EL3: API, APK, RW, RES1; not NS, not EEL2 */
     msr     scr_el3, x0
     mrs     x1, id_aa64pfr0_el1
     msr     cptr_el3, xzr
@@ -73,14 +74,9 @@ from_el3:
     msr     s3_6_c12_c12_5, x0      /* ICC_SRE_EL3 */
     isb
 2:  msr     mdcr_el3, xzr
-    ubfx    x2, x1, #8, #4          /* EL2 there? */
-    cbz     x2, 3f
-    mov     x0, #0x3c9              /* EL2h, DAIF masked */
-    ldr     x1, =from_el2
-    b       4f
-3:  mov     x0, #0x3c5              /* EL1h */
+    mov     x0, #0x3c5              /* EL1h, DAIF masked */
+    msr     spsr_el3, x0
     ldr     x1, =at_el1
-4:  msr     spsr_el3, x0
     msr     elr_el3, x1
     isb
     eret

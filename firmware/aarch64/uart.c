@@ -29,12 +29,13 @@ void uart_init(u64 at, int intid)
     mmio_write(base + IMSC, 0);
     drain();
     mmio_write(base + CR, 0);
-    mmio_write(base + ICR, 0x7ff);
     mmio_write(base + IBRD, 13); /* 115200 baud from 24 MHz */
     mmio_write(base + FBRD, 1);
     mmio_write(base + LCR_H, 0x70); /* 8 bits, FIFOs on */
     mmio_write(base + IFLS, 0);
     mmio_write(base + CR, 0x301); /* receive, transmit, enable */
+    mmio_write(base + ICR, 0x7ff);
+    drain();
     interrupts = intid >= 0;
     if (interrupts)
         mmio_write(base + IMSC, INT_RX | INT_RT);
@@ -47,10 +48,12 @@ void uart_put(char c)
     mmio_write(base + DR, (u8)c);
 }
 
+/* Cleared first: a byte that comes after the last look at the FIFO then raises
+   the interrupt again. */
 void uart_irq(void)
 {
-    drain();
     mmio_write(base + ICR, INT_RX | INT_RT);
+    drain();
 }
 
 /* The interrupt is masked between the look at the ring and WFI, so it cannot
