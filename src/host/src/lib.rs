@@ -7,4 +7,5 @@
 
 pub mod block;
 pub mod chardev;
+mod keyval;
 pub mod net;

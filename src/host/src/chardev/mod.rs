@@ -86,6 +86,15 @@ pub enum CharError {
     InUse(String),
 }
 
+impl From<crate::keyval::Wrong> for CharError {
+    fn from(wrong: crate::keyval::Wrong) -> Self {
+        match wrong {
+            crate::keyval::Wrong::Bad(message) => CharError::Spec(message),
+            crate::keyval::Wrong::Unsupported(message) => CharError::Unsupported(message),
+        }
+    }
+}
+
 impl CharError {
     fn host(what: impl Into<String>, error: impl Into<io::Error>) -> Self {
         CharError::Host { what: what.into(), error: error.into() }
