@@ -430,7 +430,9 @@ impl Bus<'_> {
                 slot.outputs.load(r)?;
                 slot.external.load(r)?;
                 slot.alarms.load(r)?;
-                for backlog in &mut slot.backlog {
+                for (backlog, flow) in slot.backlog.iter_mut().zip(&self.machine.flows[id]) {
+                    // What waited is gone: its sender need not wait for it.
+                    flow.done(backlog.bytes.len() + backlog.frames.len());
                     let n = r.length(MAX_BACKLOG)?;
                     backlog.bytes = r.bytes(n)?.iter().copied().collect();
                     backlog.frames.clear();

@@ -23,7 +23,11 @@ mod property;
 mod register;
 mod split;
 mod state;
+#[cfg(test)]
+mod reference;
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use address_space::{AddressSpace, DeviceTarget, Mapping, SpaceBuilder, SpaceError};
