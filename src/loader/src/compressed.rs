@@ -28,10 +28,7 @@ pub fn gunzip(bytes: &[u8], limit: u64) -> Result<Vec<u8>, Defect> {
     }
     match result {
         Ok(_) => Ok(out),
-        Err(e) => Err(Defect::malformed(
-            "gzip",
-            format!("{e} after {:#x} bytes", out.len()),
-        )),
+        Err(e) => Err(Defect::malformed("gzip", format!("{e} after {:#x} bytes", out.len()))),
     }
 }
 
@@ -44,14 +41,8 @@ pub fn zboot_payload(bytes: &[u8], limit: u64) -> Result<Option<Vec<u8>>, Defect
     if !bytes.starts_with(b"MZ") || bytes.get(4..8) != Some(b"zimg") {
         return Ok(None);
     }
-    let header = Defect::Truncated {
-        what: "EFI zboot header",
-        end: 56,
-        size: bytes.len() as u64,
-    };
-    let (Some(offset), Some(size), Some(name)) =
-        (le32(bytes, 8), le32(bytes, 12), array::<32>(bytes, 24))
-    else {
+    let header = Defect::Truncated { what: "EFI zboot header", end: 56, size: bytes.len() as u64 };
+    let (Some(offset), Some(size), Some(name)) = (le32(bytes, 8), le32(bytes, 12), array::<32>(bytes, 24)) else {
         return Err(header);
     };
     let payload = slice(bytes, "EFI zboot payload", offset.into(), size.into())?;

@@ -45,25 +45,14 @@ impl ElfImage {
             Some(1) => read::<FileHeader32<Endianness>>(bytes),
             Some(2) => read::<FileHeader64<Endianness>>(bytes),
             Some(class) => Err(Defect::malformed("ELF file", format!("class {class}"))),
-            None => Err(Defect::Truncated {
-                what: "ELF header",
-                end: 52,
-                size: bytes.len() as u64,
-            }),
+            None => Err(Defect::Truncated { what: "ELF header", end: 52, size: bytes.len() as u64 }),
         }
     }
 
     /// The entry as a physical address: `e_entry` is virtual, and where the segment that holds it
     /// is loaded elsewhere than it is linked, it moves along.
     pub fn physical_entry(&self) -> u64 {
-        let holds = |s: &&ElfSegment| {
-            s.executable
-                && s.vaddr != s.paddr
-                && self
-                    .entry
-                    .checked_sub(s.vaddr)
-                    .is_some_and(|at| at < s.file.len() as u64)
-        };
+        let holds = |s: &&ElfSegment| s.executable && s.vaddr != s.paddr && self.entry.checked_sub(s.vaddr).is_some_and(|at| at < s.file.len() as u64);
         match self.segments.iter().find(holds) {
             Some(s) => (self.entry - s.vaddr).wrapping_add(s.paddr),
             None => self.entry,
@@ -92,43 +81,22 @@ fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<ElfImage, De
     })
 }
 
-fn segment<P: ProgramHeader<Endian = Endianness>>(
-    ph: &P,
-    endian: Endianness,
-    size: u64,
-) -> Result<ElfSegment, Defect> {
+fn segment<P: ProgramHeader<Endian = Endianness>>(ph: &P, endian: Endianness, size: u64) -> Result<ElfSegment, Defect> {
     let (offset, filesz): (u64, u64) = (ph.p_offset(endian).into(), ph.p_filesz(endian).into());
     let (paddr, memsz): (u64, u64) = (ph.p_paddr(endian).into(), ph.p_memsz(endian).into());
     let end = offset.saturating_add(filesz);
     if filesz > 0 && end > size {
-        return Err(Defect::Truncated {
-            what: "ELF segment",
-            end,
-            size,
-        });
+        return Err(Defect::Truncated { what: "ELF segment", end, size });
     }
     if filesz > memsz {
-        let what = format!(
-            "segment at {paddr:#x} has {filesz:#x} bytes in the file, {memsz:#x} in memory"
-        );
+        let what = format!("segment at {paddr:#x} has {filesz:#x} bytes in the file, {memsz:#x} in memory");
         return Err(Defect::malformed("ELF file", what));
     }
     if paddr.checked_add(memsz - 1).is_none() {
-        let what =
-            format!("segment at {paddr:#x} of {memsz:#x} bytes wraps around the address space");
+        let what = format!("segment at {paddr:#x} of {memsz:#x} bytes wraps around the address space");
         return Err(Defect::malformed("ELF file", what));
     }
     // An empty range may start anywhere, so it is pinned to the start of the file.
-    let file = if filesz == 0 {
-        0..0
-    } else {
-        offset as usize..end as usize
-    };
-    Ok(ElfSegment {
-        paddr,
-        vaddr: ph.p_vaddr(endian).into(),
-        file,
-        memsz,
-        executable: ph.p_flags(endian).contains(PF_X),
-    })
+    let file = if filesz == 0 { 0..0 } else { offset as usize..end as usize };
+    Ok(ElfSegment { paddr, vaddr: ph.p_vaddr(endian).into(), file, memsz, executable: ph.p_flags(endian).contains(PF_X) })
 }

@@ -21,9 +21,7 @@ pub enum Defect {
     #[error("cannot read: {0}")]
     Read(#[from] std::io::Error),
     /// It ends before something its own headers promise.
-    #[error(
-        "truncated or corrupt: {what} ends at byte {end:#x}, but there are only {size:#x} bytes"
-    )]
+    #[error("truncated or corrupt: {what} ends at byte {end:#x}, but there are only {size:#x} bytes")]
     Truncated {
         /// The part that is cut off.
         what: &'static str,
@@ -33,17 +31,13 @@ pub enum Defect {
         size: u64,
     },
     /// More bytes (after decompression) than the guest has room for.
-    #[error(
-        "larger than the guest memory it must fit in ({limit:#x} bytes); give the guest more with -m"
-    )]
+    #[error("larger than the guest memory it must fit in ({limit:#x} bytes); give the guest more with -m")]
     TooLarge {
         /// The limit that was passed.
         limit: u64,
     },
     /// Does not fit at the guest addresses where it must go.
-    #[error(
-        "{what} at {start:#x}..{end:#x} does not fit in guest memory {ram_start:#x}..{ram_end:#x}; give the guest more with -m, or link it elsewhere"
-    )]
+    #[error("{what} at {start:#x}..{end:#x} does not fit in guest memory {ram_start:#x}..{ram_end:#x}; give the guest more with -m, or link it elsewhere")]
     DoesNotFit {
         /// The part that does not fit.
         what: &'static str,
@@ -72,17 +66,11 @@ pub enum Defect {
 impl Defect {
     /// The error that names the file.
     pub fn in_file(self, file: &Path) -> LoadError {
-        LoadError {
-            file: file.to_path_buf(),
-            defect: self,
-        }
+        LoadError { file: file.to_path_buf(), defect: self }
     }
 
     pub(crate) fn malformed(format: &'static str, what: impl Into<String>) -> Self {
-        Defect::Malformed {
-            format,
-            what: what.into(),
-        }
+        Defect::Malformed { format, what: what.into() }
     }
 }
 
@@ -92,24 +80,14 @@ struct Printable<'a>(&'a Path);
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.0.to_string_lossy();
-        name.chars()
-            .try_for_each(|c| write!(f, "{}", if c.is_control() { '?' } else { c }))
+        name.chars().try_for_each(|c| write!(f, "{}", if c.is_control() { '?' } else { c }))
     }
 }
 
 /// `size` bytes at `at`, or what is missing.
-pub(crate) fn slice<'a>(
-    bytes: &'a [u8],
-    what: &'static str,
-    at: u64,
-    size: u64,
-) -> Result<&'a [u8], Defect> {
+pub(crate) fn slice<'a>(bytes: &'a [u8], what: &'static str, at: u64, size: u64) -> Result<&'a [u8], Defect> {
     let end = at.saturating_add(size);
-    let truncated = Defect::Truncated {
-        what,
-        end,
-        size: bytes.len() as u64,
-    };
+    let truncated = Defect::Truncated { what, end, size: bytes.len() as u64 };
     let (Ok(from), Ok(to)) = (usize::try_from(at), usize::try_from(end)) else {
         return Err(truncated);
     };

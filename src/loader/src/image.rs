@@ -108,10 +108,7 @@ impl Image {
             Image::UImage(u) => u.architecture,
             Image::Elf(elf) => match elf.machine {
                 3 => Some(Architecture::X86),
-                8 => Some(Architecture::Mips {
-                    is_64: elf.is_64,
-                    big_endian: elf.big_endian,
-                }),
+                8 => Some(Architecture::Mips { is_64: elf.is_64, big_endian: elf.big_endian }),
                 40 => Some(Architecture::Arm),
                 62 => Some(Architecture::X86_64),
                 183 => Some(Architecture::Aarch64),
@@ -147,28 +144,15 @@ fn linux_arm64(bytes: &[u8]) -> Option<LinuxArm64> {
         return None;
     }
     let flags = le64(bytes, 24)?;
-    Some(LinuxArm64 {
-        text_offset: le64(bytes, 8)?,
-        image_size: le64(bytes, 16)?,
-        flags,
-        big_endian: flags & 1 != 0,
-    })
+    Some(LinuxArm64 { text_offset: le64(bytes, 8)?, image_size: le64(bytes, 16)?, flags, big_endian: flags & 1 != 0 })
 }
 
 fn linux_arm(bytes: &[u8]) -> Option<LinuxArm> {
     (le32(bytes, 0x24)? == 0x016f_2818).then_some(())?;
-    Some(LinuxArm {
-        start: le32(bytes, 0x28)?,
-        end: le32(bytes, 0x2c)?,
-        big_endian: le32(bytes, 0x30) == Some(0x0102_0304),
-    })
+    Some(LinuxArm { start: le32(bytes, 0x28)?, end: le32(bytes, 0x2c)?, big_endian: le32(bytes, 0x30) == Some(0x0102_0304) })
 }
 
 fn linux_x86(bytes: &[u8]) -> Option<LinuxX86> {
-    (bytes.get(0x202..0x206)? == b"HdrS" && bytes.get(0x1fe..0x200)? == [0x55, 0xaa])
-        .then_some(())?;
-    Some(LinuxX86 {
-        protocol: array(bytes, 0x206).map(u16::from_le_bytes)?,
-        setup_sectors: *bytes.get(0x1f1)?,
-    })
+    (bytes.get(0x202..0x206)? == b"HdrS" && bytes.get(0x1fe..0x200)? == [0x55, 0xaa]).then_some(())?;
+    Some(LinuxX86 { protocol: array(bytes, 0x206).map(u16::from_le_bytes)?, setup_sectors: *bytes.get(0x1f1)? })
 }

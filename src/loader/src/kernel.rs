@@ -25,9 +25,7 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
     let read = || {
         let mut bytes = Vec::new();
         // `take` rather than the file's size, which pipes and devices do not have.
-        File::open(path)?
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)?;
+        File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
             return Err(Defect::TooLarge { limit });
         }
@@ -47,11 +45,7 @@ impl Kernel {
     /// The same for bytes that are in memory already; `file` is for messages.
     pub fn from_bytes(file: &Path, bytes: Vec<u8>, limit: u64) -> Result<Self, LoadError> {
         let (bytes, image) = expand(bytes, limit).map_err(|d| d.in_file(file))?;
-        Ok(Kernel {
-            file: file.to_path_buf(),
-            bytes,
-            image,
-        })
+        Ok(Kernel { file: file.to_path_buf(), bytes, image })
     }
 
     /// Where the kernel's bytes go. See [`LoadPlan`].

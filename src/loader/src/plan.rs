@@ -67,13 +67,7 @@ impl LoadPlan {
         let ram = &placement.ram;
         match image {
             Image::Elf(elf) => elf_plan(elf, placement),
-            Image::LinuxArm64(header) => single(
-                "kernel",
-                header.load_offset(),
-                0..size,
-                header.image_size,
-                ram,
-            ),
+            Image::LinuxArm64(header) => single("kernel", header.load_offset(), 0..size, header.image_size, ram),
             Image::LinuxArm(_) => single("kernel", placement.raw_offset, 0..size, 0, ram),
             Image::Raw => single("image", placement.raw_offset, 0..size, 0, ram),
             Image::UImage(u) => {
@@ -88,68 +82,37 @@ impl LoadPlan {
                 };
                 Ok(plan)
             }
-            Image::LinuxX86(_) => Err(Defect::Unsupported(
-                "an x86 bzImage, which this machine's processor cannot run".into(),
-            )),
-            Image::DeviceTree => Err(Defect::Unsupported(
-                "a flattened device tree, not a kernel; give it with -dtb".into(),
-            )),
+            Image::LinuxX86(_) => Err(Defect::Unsupported("an x86 bzImage, which this machine's processor cannot run".into())),
+            Image::DeviceTree => Err(Defect::Unsupported("a flattened device tree, not a kernel; give it with -dtb".into())),
         }
     }
 
     /// Refuses a plan with a piece outside all of these guest address ranges.
     pub fn check_within(&self, regions: &[Range<u64>]) -> Result<(), Defect> {
-        let outside = self.segments.iter().map(Segment::range).find(|piece| {
-            !regions
-                .iter()
-                .any(|region| region.start <= piece.start && piece.end <= region.end)
-        });
+        let outside =
+            self.segments.iter().map(Segment::range).find(|piece| !regions.iter().any(|region| region.start <= piece.start && piece.end <= region.end));
         let (Some(piece), Some(first)) = (outside, regions.first()) else {
             return Ok(());
         };
         // Of several regions, the one that the piece begins in says most.
-        let region = regions
-            .iter()
-            .find(|r| r.contains(&piece.start))
-            .unwrap_or(first);
+        let region = regions.iter().find(|r| r.contains(&piece.start)).unwrap_or(first);
         Err(does_not_fit("segment", piece, region))
     }
 }
 
 fn does_not_fit(what: &'static str, piece: Range<u64>, ram: &Range<u64>) -> Defect {
-    Defect::DoesNotFit {
-        what,
-        start: piece.start,
-        end: piece.end,
-        ram_start: ram.start,
-        ram_end: ram.end,
-    }
+    Defect::DoesNotFit { what, start: piece.start, end: piece.end, ram_start: ram.start, ram_end: ram.end }
 }
 
 /// An image of one piece that goes `offset` bytes into RAM and needs `memory` bytes there.
-fn single(
-    what: &'static str,
-    offset: u64,
-    data: Range<usize>,
-    memory: u64,
-    ram: &Range<u64>,
-) -> Result<LoadPlan, Defect> {
+fn single(what: &'static str, offset: u64, data: Range<usize>, memory: u64, ram: &Range<u64>) -> Result<LoadPlan, Defect> {
     let start = ram.start.wrapping_add(offset);
     let needs = memory.max(data.len() as u64);
     let end = start.saturating_add(needs);
     if start < ram.start || end > ram.end {
         return Err(does_not_fit(what, start..end, ram));
     }
-    Ok(LoadPlan {
-        segments: vec![Segment {
-            address: start,
-            data,
-            zero: 0,
-        }],
-        occupied: start..end,
-        entry: start,
-        protocol: Protocol::Linux,
-    })
+    Ok(LoadPlan { segments: vec![Segment { address: start, data, zero: 0 }], occupied: start..end, entry: start, protocol: Protocol::Linux })
 }
 
 fn elf_plan(elf: &ElfImage, placement: &Placement) -> Result<LoadPlan, Defect> {
@@ -158,45 +121,29 @@ fn elf_plan(elf: &ElfImage, placement: &Placement) -> Result<LoadPlan, Defect> {
         .segments
         .iter()
         .map(|s| Segment {
-            address: placement
-                .translate
-                .map_or(s.paddr, |translate| translate(s.paddr)),
+            address: placement.translate.map_or(s.paddr, |translate| translate(s.paddr)),
             data: s.file.clone(),
             zero: s.memsz - s.file.len() as u64,
         })
         .collect();
     segments.sort_by_key(|s| s.address);
     let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
-        return Err(bad(
-            "it has no segment to load; is it an object file rather than a program?".into(),
-        ));
+        return Err(bad("it has no segment to load; is it an object file rather than a program?".into()));
     };
     for s in &segments {
-        if s.address
-            .checked_add(s.data.len() as u64 + s.zero)
-            .is_none()
-        {
-            return Err(bad(format!(
-                "segment at {:#x} wraps around the address space",
-                s.address
-            )));
+        if s.address.checked_add(s.data.len() as u64 + s.zero).is_none() {
+            return Err(bad(format!("segment at {:#x} wraps around the address space", s.address)));
         }
     }
     for pair in segments.windows(2) {
         if pair[0].range().end > pair[1].address {
             let (a, b) = (pair[0].address, pair[1].address);
-            return Err(bad(format!(
-                "segments at {a:#x} and {b:#x} overlap in physical memory"
-            )));
+            return Err(bad(format!("segments at {a:#x} and {b:#x} overlap in physical memory")));
         }
     }
     Ok(LoadPlan {
         occupied: first.address..last.range().end,
-        entry: if placement.translate.is_some() {
-            elf.entry
-        } else {
-            elf.physical_entry()
-        },
+        entry: if placement.translate.is_some() { elf.entry } else { elf.physical_entry() },
         protocol: Protocol::Bare,
         segments,
     })

@@ -11,18 +11,12 @@ const RAM: Range<u64> = 0x4000_0000..0x4800_0000;
 const LIMIT: u64 = 0x800_0000;
 
 fn placement() -> Placement {
-    Placement {
-        ram: RAM,
-        raw_offset: 0x8_0000,
-        translate: None,
-    }
+    Placement { ram: RAM, raw_offset: 0x8_0000, translate: None }
 }
 
 fn plan(bytes: &[u8]) -> Result<LoadPlan, String> {
     let kernel = Kernel::from_bytes(Path::new("k"), bytes.to_vec(), LIMIT);
-    kernel
-        .and_then(|k| k.plan(&placement()))
-        .map_err(|e| e.to_string())
+    kernel.and_then(|k| k.plan(&placement())).map_err(|e| e.to_string())
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -59,37 +53,14 @@ fn elf(is_64: bool, big_endian: bool, entry: u64, loads: &[Load]) -> Vec<u8> {
         }
     };
     let word = if is_64 { 8 } else { 4 };
-    out.extend([
-        0x7f,
-        b'E',
-        b'L',
-        b'F',
-        1 + is_64 as u8,
-        1 + big_endian as u8,
-        1,
-    ]);
+    out.extend([0x7f, b'E', b'L', b'F', 1 + is_64 as u8, 1 + big_endian as u8, 1]);
     out.resize(16, 0);
     let (ehsize, phsize) = if is_64 { (64, 56) } else { (52, 32) };
     let machine = if is_64 { 183 } else { 8 };
-    for (value, size) in [
-        (2, 2),
-        (machine, 2),
-        (1, 4),
-        (entry, word),
-        (ehsize, word),
-        (0, word),
-    ] {
+    for (value, size) in [(2, 2), (machine, 2), (1, 4), (entry, word), (ehsize, word), (0, word)] {
         put(&mut out, value, size);
     }
-    for (value, size) in [
-        (0, 4),
-        (ehsize, 2),
-        (phsize, 2),
-        (loads.len() as u64, 2),
-        (0, 2),
-        (0, 2),
-        (0, 2),
-    ] {
+    for (value, size) in [(0, 4), (ehsize, 2), (phsize, 2), (loads.len() as u64, 2), (0, 2), (0, 2), (0, 2)] {
         put(&mut out, value, size);
     }
     for l in loads {
@@ -116,13 +87,7 @@ fn u_image(kind: u8, compression: u8, load: u32, entry: u32, payload: &[u8]) -> 
         crc.sum()
     };
     let mut bytes = vec![0; 64];
-    let words = [
-        (0, 0x2705_1956),
-        (12, payload.len() as u32),
-        (16, load),
-        (20, entry),
-        (24, crc(payload)),
-    ];
+    let words = [(0, 0x2705_1956), (12, payload.len() as u32), (16, load), (20, entry), (24, crc(payload))];
     for (at, word) in words {
         bytes[at..at + 4].copy_from_slice(&u32::to_be_bytes(word));
     }
@@ -146,11 +111,9 @@ fn zboot(compression: &[u8], payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn linux_images_go_where_the_boot_protocol_says() {
-    for (text_offset, image_size, entry, end) in [
-        (0x8_0000, 0, 0x4008_0000, 0x4008_1000),
-        (0, 0x200_0000, 0x4020_0000, 0x4220_0000),
-        (0x8_0000, 0x10_0000, 0x4008_0000, 0x4018_0000),
-    ] {
+    for (text_offset, image_size, entry, end) in
+        [(0x8_0000, 0, 0x4008_0000, 0x4008_1000), (0, 0x200_0000, 0x4020_0000, 0x4220_0000), (0x8_0000, 0x10_0000, 0x4008_0000, 0x4018_0000)]
+    {
         let plain = linux_image(text_offset, image_size);
         let wrapped = [plain.clone(), gzip(&plain), zboot(b"gzip", &gzip(&plain))];
         for bytes in wrapped {
@@ -158,19 +121,10 @@ fn linux_images_go_where_the_boot_protocol_says() {
             assert_eq!(plan.entry, entry);
             assert_eq!(plan.occupied, entry..end);
             assert_eq!(plan.protocol, Protocol::Linux);
-            assert_eq!(
-                plan.segments,
-                [Segment {
-                    address: entry,
-                    data: 0..0x1000,
-                    zero: 0
-                }]
-            );
+            assert_eq!(plan.segments, [Segment { address: entry, data: 0..0x1000, zero: 0 }]);
         }
     }
-    let Image::LinuxArm64(header) = identify(&linux_image(0, 1)).unwrap() else {
-        panic!()
-    };
+    let Image::LinuxArm64(header) = identify(&linux_image(0, 1)).unwrap() else { panic!() };
     assert_eq!((header.flags, header.big_endian), (0b1010, false));
 }
 
@@ -187,65 +141,21 @@ fn gzip_with_padding_behind_it_is_expanded() {
 fn elf_segments_go_to_their_physical_addresses() {
     for (is_64, big_endian) in [(true, false), (true, true), (false, false), (false, true)] {
         let loads = [
-            Load {
-                paddr: 0x4010_0000,
-                vaddr: 0x8010_0000,
-                offset: 0x200,
-                filesz: 0x80,
-                memsz: 0x100,
-            },
-            Load {
-                paddr: 0x4000_0000,
-                vaddr: 0x8000_0000,
-                offset: 0x100,
-                filesz: 0x40,
-                memsz: 0x40,
-            },
-            Load {
-                paddr: 0x4020_0000,
-                vaddr: 0x8020_0000,
-                offset: 0,
-                filesz: 0,
-                memsz: 0x1000,
-            },
-            Load {
-                paddr: 0x4000_0000,
-                vaddr: 0x8000_0000,
-                offset: 0x100,
-                filesz: 0,
-                memsz: 0,
-            },
+            Load { paddr: 0x4010_0000, vaddr: 0x8010_0000, offset: 0x200, filesz: 0x80, memsz: 0x100 },
+            Load { paddr: 0x4000_0000, vaddr: 0x8000_0000, offset: 0x100, filesz: 0x40, memsz: 0x40 },
+            Load { paddr: 0x4020_0000, vaddr: 0x8020_0000, offset: 0, filesz: 0, memsz: 0x1000 },
+            Load { paddr: 0x4000_0000, vaddr: 0x8000_0000, offset: 0x100, filesz: 0, memsz: 0 },
         ];
         let bytes = elf(is_64, big_endian, 0x8010_0010, &loads);
         let plan = plan(&bytes).unwrap();
-        let segment = |address, data, zero| Segment {
-            address,
-            data,
-            zero,
-        };
-        assert_eq!(
-            plan.segments,
-            [
-                segment(0x4000_0000, 0x100..0x140, 0),
-                segment(0x4010_0000, 0x200..0x280, 0x80),
-                segment(0x4020_0000, 0..0, 0x1000),
-            ]
-        );
-        assert_eq!(
-            plan.entry, 0x4010_0010,
-            "a virtual entry moves with its segment"
-        );
+        let segment = |address, data, zero| Segment { address, data, zero };
+        assert_eq!(plan.segments, [segment(0x4000_0000, 0x100..0x140, 0), segment(0x4010_0000, 0x200..0x280, 0x80), segment(0x4020_0000, 0..0, 0x1000),]);
+        assert_eq!(plan.entry, 0x4010_0010, "a virtual entry moves with its segment");
         assert_eq!(plan.occupied, 0x4000_0000..0x4020_1000);
         assert_eq!(plan.protocol, Protocol::Bare);
         assert!(plan.check_within(std::slice::from_ref(&RAM)).is_ok());
-        assert!(
-            plan.check_within(&[0..0x1000, 0x4000_0000..0x4020_0800])
-                .is_err()
-        );
-        let kseg0 = Placement {
-            translate: Some(|a| a & 0x1fff_ffff),
-            ..placement()
-        };
+        assert!(plan.check_within(&[0..0x1000, 0x4000_0000..0x4020_0800]).is_err());
+        let kseg0 = Placement { translate: Some(|a| a & 0x1fff_ffff), ..placement() };
         let kernel = Kernel::from_bytes(Path::new("k"), bytes, LIMIT).unwrap();
         let plan = kernel.plan(&kseg0).unwrap();
         assert_eq!((plan.entry, plan.segments[0].address), (0x8010_0010, 0));
@@ -256,15 +166,9 @@ fn elf_segments_go_to_their_physical_addresses() {
 fn u_images() {
     let payload = [7; 100];
     let plain = plan(&u_image(2, 0, 0x4010_0000, 0x4010_0040, &payload)).unwrap();
-    assert_eq!(
-        (plain.entry, plain.segments[0].data.clone()),
-        (0x4010_0040, 64..164)
-    );
+    assert_eq!((plain.entry, plain.segments[0].data.clone()), (0x4010_0040, 64..164));
     let packed = plan(&u_image(2, 1, 0x4010_0000, 0x4010_0040, &gzip(&payload))).unwrap();
-    assert_eq!(
-        (packed.entry, packed.segments[0].data.clone()),
-        (0x4010_0040, 0..100)
-    );
+    assert_eq!((packed.entry, packed.segments[0].data.clone()), (0x4010_0040, 0..100));
     let anywhere = plan(&u_image(14, 0, 0, 8, &payload)).unwrap();
     assert_eq!(anywhere.entry, 0x4008_0008);
 }
@@ -288,13 +192,7 @@ fn architecture_is_known_from_the_file() {
 
 #[test]
 fn hostile_files_are_refused_in_one_line_that_names_them() {
-    let load = |paddr, offset, filesz, memsz| Load {
-        paddr,
-        vaddr: paddr,
-        offset,
-        filesz,
-        memsz,
-    };
+    let load = |paddr, offset, filesz, memsz| Load { paddr, vaddr: paddr, offset, filesz, memsz };
     let one = |l| elf(true, false, 0, &[l]);
     let mut bad_crc = u_image(2, 0, 0x4000_0000, 0x4000_0000, &[1, 2, 3]);
     bad_crc[66] = 9;
@@ -303,65 +201,33 @@ fn hostile_files_are_refused_in_one_line_that_names_them() {
     let mut beyond = zboot(b"gzip", &[]);
     beyond[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
     let cases: Vec<(Vec<u8>, &str)> = vec![
-        (
-            one(load(0x4000_0000, 0x100, u64::MAX, u64::MAX)),
-            "segment ends at byte",
-        ),
-        (
-            one(load(0x4000_0000, u64::MAX, 0x10, 0x10)),
-            "segment ends at byte",
-        ),
-        (
-            one(load(0x4000_0000, 0x100, 0x20, 0x10)),
-            "0x20 bytes in the file, 0x10 in memory",
-        ),
+        (one(load(0x4000_0000, 0x100, u64::MAX, u64::MAX)), "segment ends at byte"),
+        (one(load(0x4000_0000, u64::MAX, 0x10, 0x10)), "segment ends at byte"),
+        (one(load(0x4000_0000, 0x100, 0x20, 0x10)), "0x20 bytes in the file, 0x10 in memory"),
         (one(load(u64::MAX - 3, 0, 0, 0x10)), "wraps around"),
         (elf(true, false, 0, &[]), "no segment to load"),
-        (
-            elf(
-                true,
-                false,
-                0,
-                &[load(0x1000, 0, 0x20, 0x20), load(0x1010, 0, 1, 1)],
-            ),
-            "segments at 0x1000 and 0x1010 overlap",
-        ),
+        (elf(true, false, 0, &[load(0x1000, 0, 0x20, 0x20), load(0x1010, 0, 1, 1)]), "segments at 0x1000 and 0x1010 overlap"),
         (b"\x7fELF".to_vec(), "ELF header"),
         (b"\x7fELF\x02\x01\x01".to_vec(), "corrupt ELF file"),
         (b"\x7fELF\x07".to_vec(), "class 7"),
         (linux_image(0, u64::MAX), "does not fit in guest memory"),
         (linux_image(u64::MAX, 1), "does not fit in guest memory"),
         (linux_image(0, LIMIT), "give the guest more with -m"),
-        (
-            gzip(&vec![0; LIMIT as usize + 1]),
-            "larger than the guest memory",
-        ),
-        (
-            zboot(b"gzip", &gzip(&vec![0; LIMIT as usize + 1])),
-            "larger than the guest memory",
-        ),
-        (
-            u_image(2, 1, 0, 0, &gzip(&vec![0; LIMIT as usize + 1])),
-            "larger than the guest memory",
-        ),
+        (gzip(&vec![0; LIMIT as usize + 1]), "larger than the guest memory"),
+        (zboot(b"gzip", &gzip(&vec![0; LIMIT as usize + 1])), "larger than the guest memory"),
+        (u_image(2, 1, 0, 0, &gzip(&vec![0; LIMIT as usize + 1])), "larger than the guest memory"),
         (cut_gzip, "corrupt gzip"),
         (zboot(b"zstd22\nx", &[1]), "compressed with \"zstd22?x\""),
         (beyond, "EFI zboot payload ends at byte"),
         (bad_crc, "payload checksum"),
         (u_image(3, 0, 0, 0, &[]), "type 3 is not a kernel"),
-        (
-            u_image(2, 0, 0x1000, 0, &[1]),
-            "uImage kernel at 0x1000..0x1001 does not fit",
-        ),
+        (u_image(2, 0, 0x1000, 0, &[1]), "uImage kernel at 0x1000..0x1001 does not fit"),
         (0x2705_1956u32.to_be_bytes().to_vec(), "uImage header"),
         (fdt::Tree::new().to_bytes().unwrap(), "-dtb"),
     ];
     for (bytes, says) in cases {
         let error = plan(&bytes).map(|_| ()).expect_err(says);
-        assert!(
-            error.starts_with("k: ") && error.contains(says),
-            "{says}: {error}"
-        );
+        assert!(error.starts_with("k: ") && error.contains(says), "{says}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
 }
@@ -377,11 +243,7 @@ fn files_are_read_up_to_the_limit() {
         (path.as_path(), 0xfff, "kernel?x: larger than"),
         (Path::new("/dev/zero"), 0x1000, "/dev/zero: larger than"),
         (dir.path(), 0x1000, "cannot read: Is a directory"),
-        (
-            &dir.path().join("none"),
-            0x1000,
-            "cannot read: No such file",
-        ),
+        (&dir.path().join("none"), 0x1000, "cannot read: No such file"),
     ] {
         let error = load_kernel_file(path, limit).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
@@ -389,13 +251,7 @@ fn files_are_read_up_to_the_limit() {
 }
 
 fn samples() -> Vec<Vec<u8>> {
-    let load = |paddr| Load {
-        paddr,
-        vaddr: paddr,
-        offset: 0x100,
-        filesz: 0x40,
-        memsz: 0x80,
-    };
+    let load = |paddr| Load { paddr, vaddr: paddr, offset: 0x100, filesz: 0x40, memsz: 0x80 };
     vec![
         elf(true, false, 0, &[load(0x4000_0000), load(0x4100_0000)]),
         elf(false, true, 0, &[load(0x4000_0000)]),

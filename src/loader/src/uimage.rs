@@ -61,8 +61,7 @@ impl UImage {
             0 => false,
             1 => true,
             other => {
-                let what =
-                    format!("uImage with compression {other}: only none and gzip are implemented");
+                let what = format!("uImage with compression {other}: only none and gzip are implemented");
                 return Err(Defect::Unsupported(what));
             }
         };
@@ -70,14 +69,8 @@ impl UImage {
             architecture: match arch {
                 2 => Some(Architecture::Arm),
                 3 => Some(Architecture::X86),
-                5 => Some(Architecture::Mips {
-                    is_64: false,
-                    big_endian: true,
-                }),
-                6 => Some(Architecture::Mips {
-                    is_64: true,
-                    big_endian: true,
-                }),
+                5 => Some(Architecture::Mips { is_64: false, big_endian: true }),
+                6 => Some(Architecture::Mips { is_64: true, big_endian: true }),
                 22 => Some(Architecture::Aarch64),
                 24 => Some(Architecture::X86_64),
                 _ => None,

@@ -34,10 +34,7 @@ impl Tree {
             node.set_str("bootargs", bootargs);
         }
         if let Some(initrd) = &chosen.initrd {
-            for (name, address) in [
-                ("linux,initrd-start", initrd.start),
-                ("linux,initrd-end", initrd.end),
-            ] {
+            for (name, address) in [("linux,initrd-start", initrd.start), ("linux,initrd-end", initrd.end)] {
                 node.set(name, cells("initial RAM disk at", address, address_cells)?);
             }
         }
@@ -65,8 +62,7 @@ impl Tree {
             node.set("reg", reg).set_str("device_type", "memory");
             nodes.push(node);
         }
-        let is_memory =
-            |n: &Node| n.base_name() == "memory" || n.get_str("device_type") == Some("memory");
+        let is_memory = |n: &Node| n.base_name() == "memory" || n.get_str("device_type") == Some("memory");
         self.root.children.retain(|n| !is_memory(n));
         self.root.children.extend(nodes);
         Ok(())

@@ -74,15 +74,9 @@ impl Tree {
     pub fn find(&self, wanted: impl Fn(&Node) -> bool) -> Option<String> {
         fn walk(node: &Node, path: &str, wanted: &dyn Fn(&Node) -> bool) -> Option<String> {
             if wanted(node) {
-                return Some(if path.is_empty() {
-                    "/".into()
-                } else {
-                    path.into()
-                });
+                return Some(if path.is_empty() { "/".into() } else { path.into() });
             }
-            node.children
-                .iter()
-                .find_map(|c| walk(c, &format!("{path}/{}", c.name), wanted))
+            node.children.iter().find_map(|c| walk(c, &format!("{path}/{}", c.name), wanted))
         }
         walk(&self.root, "", &wanted)
     }
@@ -95,10 +89,7 @@ fn components(path: &str) -> impl Iterator<Item = &str> {
 impl Node {
     /// An empty node.
     pub fn new(name: impl Into<String>) -> Self {
-        Node {
-            name: name.into(),
-            ..Self::default()
-        }
+        Node { name: name.into(), ..Self::default() }
     }
 
     fn is_called(&self, name: &str) -> bool {
@@ -122,8 +113,7 @@ impl Node {
 
     /// The child of that name, to be changed.
     pub fn child_mut(&mut self, name: &str) -> Option<&mut Node> {
-        self.child_index(name)
-            .and_then(|i| self.children.get_mut(i))
+        self.child_index(name).and_then(|i| self.children.get_mut(i))
     }
 
     /// The child of that name, made when missing.
@@ -144,10 +134,7 @@ impl Node {
 
     /// The raw value of a property.
     pub fn get(&self, property: &str) -> Option<&[u8]> {
-        self.properties
-            .iter()
-            .find(|(n, _)| n == property)
-            .map(|(_, v)| v.as_slice())
+        self.properties.iter().find(|(n, _)| n == property).map(|(_, v)| v.as_slice())
     }
 
     /// The value as one 32-bit cell.
@@ -163,8 +150,7 @@ impl Node {
     /// The value as 32-bit cells.
     pub fn get_cells(&self, property: &str) -> Option<Vec<u32>> {
         let (cells, rest) = self.get(property)?.as_chunks::<4>();
-        rest.is_empty()
-            .then(|| cells.iter().map(|c| u32::from_be_bytes(*c)).collect())
+        rest.is_empty().then(|| cells.iter().map(|c| u32::from_be_bytes(*c)).collect())
     }
 
     /// The value as its first string.
@@ -182,8 +168,7 @@ impl Node {
 
     /// The node's phandle.
     pub fn phandle(&self) -> Option<u32> {
-        self.get_u32("phandle")
-            .or_else(|| self.get_u32("linux,phandle"))
+        self.get_u32("phandle").or_else(|| self.get_u32("linux,phandle"))
     }
 
     fn greatest_phandle(&self) -> u32 {
@@ -218,24 +203,12 @@ impl Node {
 
     /// Sets 32-bit cells.
     pub fn set_cells(&mut self, property: &str, cells: &[u32]) -> &mut Self {
-        self.set(
-            property,
-            cells
-                .iter()
-                .flat_map(|c| c.to_be_bytes())
-                .collect::<Vec<_>>(),
-        )
+        self.set(property, cells.iter().flat_map(|c| c.to_be_bytes()).collect::<Vec<_>>())
     }
 
     /// Sets 64-bit numbers (two cells each): `reg` and `ranges` where both counts are two.
     pub fn set_cells64(&mut self, property: &str, cells: &[u64]) -> &mut Self {
-        self.set(
-            property,
-            cells
-                .iter()
-                .flat_map(|c| c.to_be_bytes())
-                .collect::<Vec<_>>(),
-        )
+        self.set(property, cells.iter().flat_map(|c| c.to_be_bytes()).collect::<Vec<_>>())
     }
 
     /// Sets a string.
@@ -245,10 +218,7 @@ impl Node {
 
     /// Sets a list of strings.
     pub fn set_strs(&mut self, property: &str, values: &[&str]) -> &mut Self {
-        let bytes = values
-            .iter()
-            .flat_map(|s| s.bytes().chain([0]))
-            .collect::<Vec<_>>();
+        let bytes = values.iter().flat_map(|s| s.bytes().chain([0])).collect::<Vec<_>>();
         self.set(property, bytes)
     }
 

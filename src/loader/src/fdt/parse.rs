@@ -22,25 +22,16 @@ pub fn parse(bytes: &[u8]) -> Result<Tree, Defect> {
     let header = slice(bytes, "device tree header", 0, 40)?;
     let word = |at| be32(header, at).unwrap_or_default();
     if word(0) != MAGIC {
-        return Err(bad(format!(
-            "it starts with {:#010x}, not {MAGIC:#010x}",
-            word(0)
-        )));
+        return Err(bad(format!("it starts with {:#010x}, not {MAGIC:#010x}", word(0))));
     }
     let (version, compatible) = (word(20), word(24));
     if version < 17 || compatible > 17 {
-        return Err(Defect::Unsupported(format!(
-            "device tree of version {version} (readable as {compatible}); version 17 is implemented"
-        )));
+        return Err(Defect::Unsupported(format!("device tree of version {version} (readable as {compatible}); version 17 is implemented")));
     }
     let bytes = slice(bytes, "device tree", 0, word(4).into())?;
     let strings = slice(bytes, "strings block", word(12).into(), word(32).into())?;
     let structure = slice(bytes, "structure block", word(8).into(), word(36).into())?;
-    Ok(Tree {
-        root: nodes(structure, strings)?,
-        reservations: reservations(bytes, word(16))?,
-        boot_cpu: word(28),
-    })
+    Ok(Tree { root: nodes(structure, strings)?, reservations: reservations(bytes, word(16))?, boot_cpu: word(28) })
 }
 
 fn reservations(bytes: &[u8], offset: u32) -> Result<Vec<(u64, u64)>, Defect> {
@@ -74,8 +65,7 @@ fn nodes(structure: &[u8], strings: &[u8]) -> Result<Node, Defect> {
                 open.push(Node::new(name));
             }
             Some(PROP) => {
-                let (Some(size), Some(name)) = (be32(structure, at), be32(structure, at + 4))
-                else {
+                let (Some(size), Some(name)) = (be32(structure, at), be32(structure, at + 4)) else {
                     return Err(bad("a property is cut off"));
                 };
                 at += 8;
@@ -104,15 +94,9 @@ fn nodes(structure: &[u8], strings: &[u8]) -> Result<Node, Defect> {
 }
 
 fn string(block: &[u8], at: usize) -> Result<&str, Defect> {
-    let rest = block
-        .get(at..)
-        .ok_or_else(|| bad(format!("a name lies at {at:#x}, outside its block")))?;
+    let rest = block.get(at..).ok_or_else(|| bad(format!("a name lies at {at:#x}, outside its block")))?;
     let end = rest.iter().take(MAX_NAME + 1).position(|&b| b == 0);
-    let end = end.ok_or_else(|| {
-        bad(format!(
-            "the name at {at:#x} is cut off or longer than {MAX_NAME}"
-        ))
-    })?;
+    let end = end.ok_or_else(|| bad(format!("the name at {at:#x} is cut off or longer than {MAX_NAME}")))?;
     match std::str::from_utf8(&rest[..end]) {
         Ok(name) => Ok(name),
         Err(_) => Err(bad(format!("the name at {at:#x} is not text"))),

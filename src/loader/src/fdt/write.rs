@@ -52,25 +52,10 @@ impl Tree {
         let structure_at = HEADER_SIZE + reservations.len();
         let strings_at = structure_at + w.structure.len();
         let total = strings_at + w.strings.len();
-        let header = [
-            MAGIC as usize,
-            total,
-            structure_at,
-            strings_at,
-            HEADER_SIZE,
-            17,
-            16,
-            self.boot_cpu as usize,
-            w.strings.len(),
-            w.structure.len(),
-        ];
+        let header = [MAGIC as usize, total, structure_at, strings_at, HEADER_SIZE, 17, 16, self.boot_cpu as usize, w.strings.len(), w.structure.len()];
         let mut out = Vec::with_capacity(total);
         for field in header {
-            out.extend(
-                u32::try_from(field)
-                    .map_err(|_| FdtError::TooLarge)?
-                    .to_be_bytes(),
-            );
+            out.extend(u32::try_from(field).map_err(|_| FdtError::TooLarge)?.to_be_bytes());
         }
         out.extend(reservations);
         out.append(&mut w.structure);
@@ -85,8 +70,7 @@ impl<'a> Writer<'a> {
     }
 
     fn pad(&mut self) {
-        self.structure
-            .resize(self.structure.len().next_multiple_of(4), 0);
+        self.structure.resize(self.structure.len().next_multiple_of(4), 0);
     }
 
     fn node(&mut self, node: &'a Node, depth: usize) -> Result<(), FdtError> {
@@ -107,9 +91,7 @@ impl<'a> Writer<'a> {
             self.structure.extend(value);
             self.pad();
         }
-        node.children
-            .iter()
-            .try_for_each(|child| self.node(child, depth + 1))?;
+        node.children.iter().try_for_each(|child| self.node(child, depth + 1))?;
         self.word(2);
         Ok(())
     }
