@@ -105,10 +105,7 @@ impl Pairs {
                 self.known.pop();
                 Ok(())
             }
-            Some(_) => Err(Wrong::Unsupported(format!(
-                "{}: '{key}' is not supported by Proteus yet{instead}",
-                self.what
-            ))),
+            Some(_) => Err(Wrong::Unsupported(format!("{}: '{key}' is not supported by Proteus yet{instead}", self.what))),
         }
     }
 
@@ -123,7 +120,6 @@ impl Pairs {
         Err(bad(format!("{}: unknown key '{key}'; known keys are {known}", self.what)))
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -53,9 +53,7 @@ impl BlockGraph {
         }
         let node: Node = match &spec.source {
             Source::File { path, device, locking } => Arc::new(Image::open(path, *device, *locking, spec.options)?),
-            Source::Null { size } => {
-                Arc::new(Null { len: size.next_multiple_of(SECTOR), read_only: spec.options.read_only })
-            }
+            Source::Null { size } => Arc::new(Null { len: size.next_multiple_of(SECTOR), read_only: spec.options.read_only }),
             Source::Raw { file, offset, size } => {
                 let node = match file {
                     Child::Inline(below) => self.build(below)?,
@@ -66,19 +64,14 @@ impl BlockGraph {
                     (Some(rest), None) => rest,
                     (Some(rest), Some(size)) if *size <= rest => *size,
                     _ => {
-                        return Err(BlockError::Spec(format!(
-                            "-blockdev raw: 'offset' and 'size' are beyond the {} bytes of its file",
-                            node.len()
-                        )));
+                        return Err(BlockError::Spec(format!("-blockdev raw: 'offset' and 'size' are beyond the {} bytes of its file", node.len())));
                     }
                 };
                 if !len.is_multiple_of(SECTOR) {
                     return Err(BlockError::Spec(format!("-blockdev raw: its size {len} is not a multiple of {SECTOR}")));
                 }
                 if node.read_only() && !spec.options.read_only && !spec.options.auto_read_only {
-                    return Err(BlockError::Spec(
-                        "-blockdev raw: its file is read-only; give read-only=on or auto-read-only=on".into(),
-                    ));
+                    return Err(BlockError::Spec("-blockdev raw: its file is read-only; give read-only=on or auto-read-only=on".into()));
                 }
                 Arc::new(Part { node, offset: *offset, len, read_only: spec.options.read_only })
             }

@@ -18,9 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use graph::{BlockGraph, open};
-pub use spec::{
-    BlockSpec, Cache, Child, DetectZeroes, DriveSpec, ErrorAction, Interface, NodeOptions, Source,
-};
+pub use spec::{BlockSpec, Cache, Child, DetectZeroes, DriveSpec, ErrorAction, Interface, NodeOptions, Source};
 
 /// The sector that lengths are rounded up to.
 pub const SECTOR: u64 = 512;
@@ -108,10 +106,7 @@ pub enum BlockError {
 fn check(len: u64, offset: u64, bytes: u64) -> io::Result<()> {
     match offset.checked_add(bytes) {
         Some(end) if end <= len => Ok(()),
-        _ => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{bytes} bytes at {offset:#x} are beyond the image's {len:#x}"),
-        )),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{bytes} bytes at {offset:#x} are beyond the image's {len:#x}"))),
     }
 }
 

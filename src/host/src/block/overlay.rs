@@ -47,11 +47,7 @@ impl Overlay {
     pub(super) fn new(base: Node) -> Result<Self, BlockError> {
         // Large temporary files belong where they survive nothing but need not fit into memory.
         let dir = std::env::var_os("TMPDIR").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
-        let file = tempfile::tempfile_in(&dir).map_err(|error| BlockError::Host {
-            what: "make a temporary file for snapshot=on in",
-            path: dir,
-            error,
-        })?;
+        let file = tempfile::tempfile_in(&dir).map_err(|error| BlockError::Host { what: "make a temporary file for snapshot=on in", path: dir, error })?;
         Ok(Overlay { base, file, map: RwLock::default() })
     }
 
@@ -116,7 +112,11 @@ impl BlockBackend for Overlay {
             let at = offset + done as u64;
             let (ours, n) = Self::run(&map, at, (buffer.len() - done) as u64);
             let to = &mut buffer[done..done + n as usize];
-            if ours { self.file.read_exact_at(to, at)? } else { self.base.read_at(at, to)? }
+            if ours {
+                self.file.read_exact_at(to, at)?
+            } else {
+                self.base.read_at(at, to)?
+            }
             done += n as usize;
         }
         Ok(())

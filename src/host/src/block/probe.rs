@@ -19,10 +19,7 @@ pub(super) fn format(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"QFI\xfb") {
         return Some(qcow(head.get(7).copied().unwrap_or_default()));
     }
-    magics
-        .iter()
-        .find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)))
-        .map(|(_, _, name)| *name)
+    magics.iter().find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic))).map(|(_, _, name)| *name)
 }
 
 #[cfg(test)]

@@ -39,12 +39,7 @@ struct Direct {
 }
 
 impl Image {
-    pub(super) fn open(
-        path: &Path,
-        device: Option<bool>,
-        locking: bool,
-        options: NodeOptions,
-    ) -> Result<Self, BlockError> {
+    pub(super) fn open(path: &Path, device: Option<bool>, locking: bool, options: NodeOptions) -> Result<Self, BlockError> {
         let fail = |error| BlockError::Host { what: "open the image", path: path.into(), error };
         let mut flags = OFlags::CLOEXEC | OFlags::NONBLOCK;
         flags.set(OFlags::DIRECT, options.cache.direct);
@@ -52,19 +47,12 @@ impl Image {
         let open = |write| OpenOptions::new().read(true).write(write).custom_flags(flags.bits() as i32).open(path);
         let mut read_only = options.read_only;
         let mut file = match open(!read_only) {
-            Err(e)
-                if options.auto_read_only
-                    && !read_only
-                    && matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
-            {
+            Err(e) if options.auto_read_only && !read_only && matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
                 read_only = true;
                 open(false)
             }
             Err(e) if options.cache.direct && e.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-                return Err(BlockError::Spec(format!(
-                    "{}: its file system has no direct access; use cache=writeback",
-                    path.display()
-                )));
+                return Err(BlockError::Spec(format!("{}: its file system has no direct access; use cache=writeback", path.display())));
             }
             other => other,
         }
@@ -135,10 +123,7 @@ impl Image {
             None => Ok(()),
             Some(format) => Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
-                format!(
-                    "{}: this write would make the image look like {format}; give format=raw to allow it",
-                    self.path.display()
-                ),
+                format!("{}: this write would make the image look like {format}; give format=raw to allow it", self.path.display()),
             )),
         }
     }
@@ -200,8 +185,7 @@ impl Direct {
     /// Finds the alignment that the host asks for.
     fn find(file: &File, bytes: u64) -> io::Result<Self> {
         for align in [512, 4096] {
-            let direct =
-                Direct { align, buffer: Mutex::new(vec![0; BOUNCE + 4096]), partial: RwLock::new(()) };
+            let direct = Direct { align, buffer: Mutex::new(vec![0; BOUNCE + 4096]), partial: RwLock::new(()) };
             match direct.with_buffer(|buffer| file.read_at(&mut buffer[..align as usize], 0)) {
                 Ok(_) if !bytes.is_multiple_of(align) => {
                     return Err(io::Error::new(
@@ -276,11 +260,7 @@ impl Direct {
 }
 
 /// Calls `write` with zeroes until the range is covered.
-pub(super) fn write_zeroes_in_pieces(
-    mut offset: u64,
-    mut len: u64,
-    mut write: impl FnMut(u64, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+pub(super) fn write_zeroes_in_pieces(mut offset: u64, mut len: u64, mut write: impl FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
     const ZEROES: &[u8] = &[0; 64 << 10];
     while len > 0 {
         let n = len.min(ZEROES.len() as u64);
@@ -347,9 +327,7 @@ impl BlockBackend for Image {
         }
         match fallocate(&self.file, FallocateFlags::ZERO_RANGE, offset, len) {
             Ok(()) => Ok(()),
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => {
-                write_zeroes_in_pieces(offset, len, |at, zeroes| self.write(at, zeroes))
-            }
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::NODEV) => write_zeroes_in_pieces(offset, len, |at, zeroes| self.write(at, zeroes)),
             Err(e) => Err(e.into()),
         }
     }

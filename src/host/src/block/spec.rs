@@ -208,9 +208,7 @@ const FORMATS: &[&str] = &[
 /// The refusal of a format or driver that is not there.
 fn no_driver<T>(what: &str, name: &str) -> Result<T> {
     if FORMATS.contains(&name) {
-        return unsupported(format!(
-            "{what}: '{name}' is not supported by Proteus yet; convert the image with qemu-img convert -O raw"
-        ));
+        return unsupported(format!("{what}: '{name}' is not supported by Proteus yet; convert the image with qemu-img convert -O raw"));
     }
     bad(format!("{what}: unknown driver '{name}'; drivers are raw, file, host_device, null-co"))
 }
@@ -248,21 +246,12 @@ const MAX_SIZE: u64 = i64::MAX as u64 & !511;
 
 /// The options that every node takes.
 fn node_options(p: &mut Pairs, what: &str) -> Result<NodeOptions> {
-    let detect_zeroes = choose(
-        p,
-        what,
-        "detect-zeroes",
-        &[("off", DetectZeroes::Off), ("on", DetectZeroes::On), ("unmap", DetectZeroes::Unmap)],
-    )?;
+    let detect_zeroes = choose(p, what, "detect-zeroes", &[("off", DetectZeroes::Off), ("on", DetectZeroes::On), ("unmap", DetectZeroes::Unmap)])?;
     let off = [("ignore", false), ("off", false), ("unmap", true), ("on", true)];
     let options = NodeOptions {
         read_only: p.flag("read-only", false)?,
         auto_read_only: p.flag("auto-read-only", false)?,
-        cache: Cache {
-            writeback: true,
-            direct: p.flag("cache.direct", false)?,
-            no_flush: p.flag("cache.no-flush", false)?,
-        },
+        cache: Cache { writeback: true, direct: p.flag("cache.direct", false)?, no_flush: p.flag("cache.no-flush", false)? },
         discard: choose(p, what, "discard", &off)?.unwrap_or(false),
         detect_zeroes: detect_zeroes.unwrap_or_default(),
     };
@@ -287,8 +276,7 @@ impl BlockSpec {
     /// The argument of `-blockdev`: `key=value` pairs or a JSON object.
     pub fn parse(text: &str) -> Result<Self> {
         let pairs = if text.trim_start().starts_with('{') {
-            let json = serde_json::from_str(text)
-                .map_err(|e| BlockError::Spec(format!("-blockdev: the JSON text is not well formed: {e}")))?;
+            let json = serde_json::from_str(text).map_err(|e| BlockError::Spec(format!("-blockdev: the JSON text is not well formed: {e}")))?;
             let mut pairs = Vec::new();
             flatten("", json, &mut pairs)?;
             pairs
@@ -367,9 +355,7 @@ impl BlockSpec {
 fn aio(p: &mut Pairs, what: &str) -> Result<()> {
     match p.take("aio").as_deref() {
         None | Some("threads") => Ok(()),
-        Some(other @ ("native" | "io_uring")) => {
-            unsupported(format!("{what}: 'aio={other}' is not supported by Proteus yet; use aio=threads"))
-        }
+        Some(other @ ("native" | "io_uring")) => unsupported(format!("{what}: 'aio={other}' is not supported by Proteus yet; use aio=threads")),
         Some(other) => bad(format!("{what}: 'aio={other}': threads is expected")),
     }
 }
@@ -438,12 +424,7 @@ impl DriveSpec {
             options.cache.writeback = writeback;
         }
         aio(&mut p, "-drive")?;
-        let on_error = [
-            ("ignore", ErrorAction::Ignore),
-            ("report", ErrorAction::Report),
-            ("stop", ErrorAction::Stop),
-            ("enospc", ErrorAction::Enospc),
-        ];
+        let on_error = [("ignore", ErrorAction::Ignore), ("report", ErrorAction::Report), ("stop", ErrorAction::Stop), ("enospc", ErrorAction::Enospc)];
         let write_error = choose(&mut p, "-drive", "werror", &on_error)?.unwrap_or(ErrorAction::Enospc);
         let read_error = choose(&mut p, "-drive", "rerror", &on_error[..3])?.unwrap_or(ErrorAction::Report);
         let locking = locking(&mut p, "-drive", "file.locking")?;
@@ -571,10 +552,7 @@ mod tests {
 
     #[test]
     fn nodes() {
-        let pairs = BlockSpec::parse(
-            "driver=raw,node-name=n,file.driver=file,file.filename=f,read-only=on,offset=1k,file.aio=threads",
-        )
-        .unwrap();
+        let pairs = BlockSpec::parse("driver=raw,node-name=n,file.driver=file,file.filename=f,read-only=on,offset=1k,file.aio=threads").unwrap();
         let json = BlockSpec::parse(
             r#"{"driver":"raw","node-name":"n","read-only":true,"offset":1024,
                 "file":{"driver":"file","filename":"f","aio":"threads"}}"#,

@@ -27,7 +27,7 @@ pub(super) struct Hub {
     stop: AtomicBool,
     escape: AtomicU8,
     /// Back ends that the host thread has yet to take over.
-    inbox: Mutex<Vec<(Arc<Port>, Box<dyn Link>)>>,
+    inbox: Mutex<Vec<Running>>,
     ports: Mutex<BTreeMap<String, Entry>>,
     terminals: Terminals,
     stdio_taken: AtomicBool,
@@ -70,8 +70,7 @@ impl Hub {
 impl Chardevs {
     /// Starts the host thread. `control` is called on it with the user's commands to the emulator.
     pub fn new(control: impl Fn(Control) + Send + Sync + 'static) -> Result<Self, CharError> {
-        let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|e| CharError::host("make an event descriptor", e))?;
+        let waker = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|e| CharError::host("make an event descriptor", e))?;
         let hub = Arc::new(Hub {
             waker,
             stop: AtomicBool::new(false),
@@ -131,7 +130,8 @@ impl Chardevs {
         }
         self.hub.ports.lock().insert(label, Entry { port: port.clone(), filename });
         // A back end without a link still has a log file and events to deliver.
-        self.hub.inbox.lock().push((port.clone(), link.unwrap_or_else(|| Box::new(NoLink(mode)))));
+        let link = link.unwrap_or_else(|| Box::new(NoLink(mode)));
+        self.hub.inbox.lock().push(Running { port: port.clone(), link, muted: false });
         self.hub.wake();
         Ok(port)
     }
@@ -151,9 +151,7 @@ impl Chardevs {
                 let (input, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
                 (Some(link::stdio(input, output, *signal, &self.hub.terminals)?), name.into())
             }
-            CharKind::File { path, append, input } => {
-                (Some(link::file(path, *append, input.as_deref())?), format!("file:{}", path.display()))
-            }
+            CharKind::File { path, append, input } => (Some(link::file(path, *append, input.as_deref())?), format!("file:{}", path.display())),
             CharKind::Pty { link } => {
                 let (link, slave) = link::Pty::open(link.as_deref())?;
                 (Some(link), format!("pty:{slave}"))
@@ -192,6 +190,18 @@ impl Chardevs {
         self.attach_port(port, sink)
     }
 
+    /// Closes a back end that no front end uses.
+    pub fn remove(&self, label: &str) -> Result<(), CharError> {
+        let mut ports = self.hub.ports.lock();
+        let port = ports.get(label).map(|e| e.port.clone()).ok_or_else(|| CharError::NotFound(label.into()))?;
+        if !port.remove() {
+            return Err(CharError::InUse(label.into()));
+        }
+        ports.remove(label);
+        self.hub.wake();
+        Ok(())
+    }
+
     /// All back ends, by name.
     pub fn list(&self) -> Vec<CharInfo> {
         let ports = self.hub.ports.lock();
@@ -212,14 +222,19 @@ impl Chardevs {
     pub fn flush(&self, limit: Duration) -> bool {
         let until = Instant::now() + limit;
         let ports: Vec<Arc<Port>> = self.hub.ports.lock().values().map(|e| e.port.clone()).collect();
-        ports.iter().fold(true, |all, p| self.hub.flush(p, until.saturating_duration_since(Instant::now())) && all)
+        let mut all = true;
+        for port in ports {
+            // Each one gets its chance, also after one that did not make it.
+            all &= self.hub.flush(&port, until.saturating_duration_since(Instant::now()));
+        }
+        all
     }
 
     #[cfg(test)]
     pub(super) fn adopt(&self, port: Arc<Port>, link: Box<dyn Link>, filename: &str) {
         let entry = Entry { port: port.clone(), filename: filename.into() };
         self.hub.ports.lock().insert(port.label.clone(), entry);
-        self.hub.inbox.lock().push((port, link));
+        self.hub.inbox.lock().push(Running { port, link, muted: false });
         self.hub.wake();
     }
 }
@@ -313,8 +328,9 @@ impl Host {
     }
 
     fn take_over(&mut self) {
-        let new = std::mem::take(&mut *self.hub.inbox.lock());
-        self.all.extend(new.into_iter().map(|(port, link)| Running { port, link, muted: false }));
+        self.all.append(&mut self.hub.inbox.lock());
+        // Dropping a link closes it.
+        self.all.retain(|r| !r.port.removed());
     }
 
     /// Waits until something is to be done.

@@ -180,25 +180,14 @@ impl Link for Fixed {
     }
 }
 
-pub(super) fn stdio(
-    input: BorrowedFd<'_>,
-    output: BorrowedFd<'_>,
-    signal: bool,
-    terminals: &Terminals,
-) -> Result<Box<dyn Link>, CharError> {
+pub(super) fn stdio(input: BorrowedFd<'_>, output: BorrowedFd<'_>, signal: bool, terminals: &Terminals) -> Result<Box<dyn Link>, CharError> {
     let fail = |e: Errno| CharError::host("use standard input and output", e);
     let reader = Io::standard(input, OFlags::RDONLY).map_err(fail)?;
     let writer = Io::standard(output, OFlags::WRONLY).map_err(fail)?;
     if termios::isatty(&*reader.fd) {
         terminals.enter(reader.fd.clone(), signal).map_err(|e| CharError::host("put the terminal into raw mode", e))?;
     }
-    Ok(Box::new(Fixed {
-        name: "stdio".into(),
-        reader: Some(reader),
-        writer: Some(writer),
-        keeps_trying: false,
-        warned: false,
-    }))
+    Ok(Box::new(Fixed { name: "stdio".into(), reader: Some(reader), writer: Some(writer), keeps_trying: false, warned: false }))
 }
 
 /// Opens a file for output, as `file` and `logfile=` do.
@@ -211,9 +200,7 @@ pub(super) fn create(path: &Path, append: bool) -> Result<File, CharError> {
     }
     options.create(true).custom_flags(OFlags::NONBLOCK.bits() as i32 | OFlags::NOCTTY.bits() as i32);
     options.open(path).map_err(|e| match e.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NXIO) => {
-            CharError::Spec(format!("{}: a FIFO that nobody reads; use the kind 'pipe' for it", path.display()))
-        }
+        Some(Errno::NXIO) => CharError::Spec(format!("{}: a FIFO that nobody reads; use the kind 'pipe' for it", path.display())),
         _ => CharError::host(format!("open {} for output", path.display()), e),
     })
 }
@@ -277,15 +264,9 @@ impl Pty {
         termios::tcsetattr(&slave, termios::OptionalActions::Now, &modes).map_err(fail)?;
         drop(slave);
         if let Some(link) = link {
-            std::os::unix::fs::symlink(&name, link)
-                .map_err(|e| CharError::host(format!("link {} to {name}", link.display()), e))?;
+            std::os::unix::fs::symlink(&name, link).map_err(|e| CharError::host(format!("link {} to {name}", link.display()), e))?;
         }
-        let pty = Pty {
-            master: Io::nonblocking(fd).map_err(fail)?,
-            connected: false,
-            deadline: Some(Instant::now()),
-            link: link.map(Into::into),
-        };
+        let pty = Pty { master: Io::nonblocking(fd).map_err(fail)?, connected: false, deadline: Some(Instant::now()), link: link.map(Into::into) };
         Ok((Box::new(pty), name))
     }
 }
@@ -352,10 +333,7 @@ impl Pipe {
         };
         let (input, output) = (with(".in"), with(".out"));
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let open = |path: &Path| {
-            rustix::fs::open(path, flags, FileMode::empty())
-                .map_err(|e| CharError::host(format!("open the pipe {}", path.display()), e))
-        };
+        let open = |path: &Path| rustix::fs::open(path, flags, FileMode::empty()).map_err(|e| CharError::host(format!("open the pipe {}", path.display()), e));
         if input.exists() && output.exists() {
             // Open for writing too, so that input does not end when its last writer closes it.
             let reader = Io { fd: Arc::new(open(&input)?), how: How::NonBlocking };
@@ -363,22 +341,11 @@ impl Pipe {
         }
         match std::fs::metadata(path) {
             // One FIFO carries one direction only: reading it too would give the guest its own output.
-            Ok(m) if m.file_type().is_fifo() => Ok(Box::new(Pipe {
-                reader: None,
-                output: path.into(),
-                writer: None,
-                deadline: Some(Instant::now()),
-            })),
+            Ok(m) if m.file_type().is_fifo() => Ok(Box::new(Pipe { reader: None, output: path.into(), writer: None, deadline: Some(Instant::now()) })),
             Ok(_) => {
                 let io = Io { fd: Arc::new(open(path)?), how: How::NonBlocking };
                 let name = format!("pipe {}", path.display());
-                Ok(Box::new(Fixed {
-                    name,
-                    reader: Some(io.clone()),
-                    writer: Some(io),
-                    keeps_trying: false,
-                    warned: false,
-                }))
+                Ok(Box::new(Fixed { name, reader: Some(io.clone()), writer: Some(io), keeps_trying: false, warned: false }))
             }
             Err(e) => {
                 let name = path.display();

@@ -62,6 +62,7 @@ pub(super) struct State {
     focus: usize,
     mux: Option<Mux>,
     control: Vec<Control>,
+    removed: bool,
     /// The host thread has ended: nothing will drain the queues again.
     dead: bool,
     /// Chunks that the host thread has taken but not yet handed to the host.
@@ -92,6 +93,7 @@ impl Port {
                 focus: 0,
                 mux: None,
                 control: Vec::new(),
+                removed: false,
                 dead: false,
                 busy: false,
             }),
@@ -113,6 +115,9 @@ impl Port {
     /// Adds a front end; `None` when the port has one and is not shared.
     pub(super) fn attach(&self, sink: Arc<dyn Sink>) -> Option<usize> {
         let mut s = self.state.lock();
+        if s.removed {
+            return None;
+        }
         let front = Front { sink, queue: VecDeque::new(), queued: 0, credit: 0, refused: false, tell_space: false };
         let at = match s.fronts.iter().position(Option::is_none) {
             Some(free) => free,
@@ -146,6 +151,18 @@ impl Port {
 
     pub(super) fn take_focus(&self, at: usize) {
         self.state.lock().set_focus(at);
+    }
+
+    /// Ends the port, unless a front end uses it.
+    pub(super) fn remove(&self) -> bool {
+        let mut s = self.state.lock();
+        s.removed = s.fronts.iter().all(Option::is_none);
+        s.dead |= s.removed;
+        s.removed
+    }
+
+    pub(super) fn removed(&self) -> bool {
+        self.state.lock().removed
     }
 
     /// Takes output from a front end; whether the host thread must be woken.
@@ -363,16 +380,19 @@ impl State {
         self.has_output() || !self.log_out.is_empty()
     }
 
+    /// The space left in the fuller one of the queues that push back.
+    fn free(&self) -> usize {
+        let log = if self.log.is_some() { QUEUE.saturating_sub(self.log_out.len()) } else { usize::MAX };
+        match self.mode {
+            _ if self.dead => usize::MAX,
+            Mode::Reader => log.min(self.limit.saturating_sub(self.out.len())),
+            Mode::Ring | Mode::Discard => log,
+        }
+    }
+
     /// How many bytes of a write are certainly taken.
     fn room(&self) -> usize {
-        let log = if self.log.is_some() { QUEUE.saturating_sub(self.log_out.len()) } else { usize::MAX };
-        let out = match self.mode {
-            Mode::Reader => {
-                self.limit.saturating_sub(self.out.len()) / self.mux.as_ref().map_or(1, |m| m.stamps.worst_case())
-            }
-            Mode::Ring | Mode::Discard => usize::MAX,
-        };
-        log.min(out)
+        self.free() / self.mux.as_ref().map_or(1, |m| m.stamps.worst_case())
     }
 
     fn accept(&mut self, bytes: &[u8]) -> usize {
@@ -402,7 +422,7 @@ impl State {
 
     /// A front end that was refused hears of space once it is worth a call.
     fn space_again(&mut self) {
-        if self.room() < self.limit.min(QUEUE) / 4 {
+        if self.free() < self.limit.min(QUEUE) / 4 {
             return;
         }
         for front in self.fronts.iter_mut().flatten() {
@@ -471,8 +491,7 @@ impl State {
     fn push_event(&mut self, at: usize, event: CharEvent) {
         let Some(Some(front)) = self.fronts.get_mut(at) else { return };
         match (front.queue.back(), &event) {
-            (Some(Item::Event(CharEvent::Opened)), CharEvent::Closed)
-            | (Some(Item::Event(CharEvent::Focus(true))), CharEvent::Focus(false)) => {
+            (Some(Item::Event(CharEvent::Opened)), CharEvent::Closed) | (Some(Item::Event(CharEvent::Focus(true))), CharEvent::Focus(false)) => {
                 front.queue.pop_back();
                 front.queued -= 1;
             }

@@ -106,10 +106,7 @@ impl Socket {
         let what = format!("listen on {}", self.name);
         let fd: OwnedFd = match &self.spec.address {
             SocketAddress::Unix { path, abstract_name: true } => {
-                std::os::unix::net::SocketAddr::from_abstract_name(path)
-                    .and_then(|a| UnixListener::bind_addr(&a))
-                    .map_err(|e| CharError::host(what, e))?
-                    .into()
+                std::os::unix::net::SocketAddr::from_abstract_name(path).and_then(|a| UnixListener::bind_addr(&a)).map_err(|e| CharError::host(what, e))?.into()
             }
             SocketAddress::Unix { path, .. } => {
                 // A socket left over from an earlier run would be in the way; nothing else is removed.
@@ -151,9 +148,7 @@ impl Socket {
                 if *abstract_name {
                     let address = SocketAddrUnix::new_abstract_name(path.as_bytes());
                     self.peer = Peer::Unix(address.map_err(|e| fail(e.into()))?);
-                    std::os::unix::net::SocketAddr::from_abstract_name(path)
-                        .and_then(|a| UnixStream::connect_addr(&a))
-                        .map(Into::into)
+                    std::os::unix::net::SocketAddr::from_abstract_name(path).and_then(|a| UnixStream::connect_addr(&a)).map(Into::into)
                 } else {
                     self.peer = Peer::Unix(SocketAddrUnix::new(path.as_str()).map_err(|e| fail(e.into()))?);
                     UnixStream::connect(path).map(Into::into)

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::CharError;
-pub use crate::keyval::parse_keyval;
 use crate::keyval::Pairs;
+pub use crate::keyval::parse_keyval;
 
 /// A character back end as the user described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,9 +167,7 @@ impl CharSpec {
         let spec = Self::from_pairs(&kind, pairs)?;
         match &spec.id {
             Some(id) if well_formed(id) => Ok(spec),
-            Some(id) => Err(bad(format!(
-                "-chardev {kind}: id '{id}': a letter is expected, then letters, digits, '-', '.', '_'"
-            ))),
+            Some(id) => Err(bad(format!("-chardev {kind}: id '{id}': a letter is expected, then letters, digits, '-', '.', '_'"))),
             None => Err(bad(format!("-chardev {kind}: 'id=' is missing"))),
         }
     }
@@ -186,11 +184,7 @@ impl CharSpec {
         let kind = match kind {
             "null" => CharKind::Null,
             "stdio" => CharKind::Stdio { signal: p.flag("signal", true)? },
-            "file" => CharKind::File {
-                path: p.required("path")?.into(),
-                append: p.flag("append", false)?,
-                input: p.take("input-path").map(PathBuf::from),
-            },
+            "file" => CharKind::File { path: p.required("path")?.into(), append: p.flag("append", false)?, input: p.take("input-path").map(PathBuf::from) },
             "pty" => CharKind::Pty { link: p.take("path").map(PathBuf::from) },
             "socket" => CharKind::Socket(socket(&mut p)?),
             "pipe" => CharKind::Pipe { path: p.required("path")?.into() },
@@ -204,8 +198,7 @@ impl CharSpec {
 }
 
 fn well_formed(id: &str) -> bool {
-    id.starts_with(|c: char| c.is_ascii_alphabetic())
-        && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+    id.starts_with(|c: char| c.is_ascii_alphabetic()) && id.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
 }
 
 /// The message for a kind that QEMU has and Proteus has not, or that nobody has.
@@ -214,8 +207,9 @@ fn unsupported(kind: &str) -> CharError {
         "vc" | "dbus" => "there is no graphical console; use stdio, pty or socket",
         "udp" => "use a TCP or Unix socket",
         "telnet" | "tn3270" | "websocket" => "use tcp: and a raw client such as nc or socat",
-        "msmouse" | "wctablet" | "braille" | "parallel" | "parport" | "testdev" | "spicevmc" | "spiceport"
-        | "qemu-vdagent" | "hub" | "fdset" => "use another kind",
+        "msmouse" | "wctablet" | "braille" | "parallel" | "parport" | "testdev" | "spicevmc" | "spiceport" | "qemu-vdagent" | "hub" | "fdset" => {
+            "use another kind"
+        }
         _ => return bad(format!("unknown character back end '{kind}'; kinds are {KINDS}")),
     };
     CharError::Unsupported(format!("character back end '{kind}' is not supported by Proteus yet: {instead}"))
@@ -236,13 +230,7 @@ fn ring_size(p: &mut Pairs) -> Result<usize, CharError> {
 }
 
 fn socket(p: &mut Pairs) -> Result<SocketSpec, CharError> {
-    for (key, instead) in [
-        ("telnet", ": use a raw client such as nc or socat"),
-        ("tn3270", ""),
-        ("websocket", ""),
-        ("tls-creds", ""),
-        ("tls-authz", ""),
-    ] {
+    for (key, instead) in [("telnet", ": use a raw client such as nc or socat"), ("tn3270", ""), ("websocket", ""), ("tls-creds", ""), ("tls-authz", "")] {
         p.refuse(key, instead)?;
     }
     let server = p.flag("server", false)?;
@@ -279,9 +267,7 @@ fn socket_address(p: &mut Pairs) -> Result<SocketAddress, CharError> {
     match (p.take("path"), p.number::<i32>("fd")?, &host, port) {
         (Some(path), None, None, None) if !path.is_empty() => {
             if abstract_name && !tight {
-                return Err(CharError::Unsupported(
-                    "chardev socket: 'tight=off' is not supported by Proteus yet".into(),
-                ));
+                return Err(CharError::Unsupported("chardev socket: 'tight=off' is not supported by Proteus yet".into()));
             }
             Ok(SocketAddress::Unix { path, abstract_name })
         }
@@ -395,11 +381,7 @@ mod tests {
 
     #[test]
     fn chardev_options() {
-        let file = |path: &str, append, input: Option<&str>| CharKind::File {
-            path: path.into(),
-            append,
-            input: input.map(Into::into),
-        };
+        let file = |path: &str, append, input: Option<&str>| CharKind::File { path: path.into(), append, input: input.map(Into::into) };
         for (text, kind) in [
             ("stdio,id=a", CharKind::Stdio { signal: true }),
             ("stdio,id=a,mux=on,signal=off", CharKind::Stdio { signal: false }),
