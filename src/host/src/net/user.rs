@@ -1,0 +1,476 @@
+//! [`UserNet`]: the queue between the guest and the network's thread, and that thread.
+
+use super::dhcp;
+use super::icmp::{self, Pings};
+use super::ipv4::{Datagram, ETHERNET, ICMP, Packet, Reassembly, TCP, UDP, array};
+use super::link::Link;
+use super::spec::{Forward, NetUserSpec, Protocol};
+use super::tcp::{Tcp, Tuple};
+use super::udp::Udp;
+use super::{FrameSink, NetBackend, NetError};
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::AsFd;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Bytes of frames from the guest that may wait for the network's thread.
+const QUEUE: usize = 8 << 20;
+/// The longest frame taken from the guest.
+const LONGEST: usize = ETHERNET + 0xffff;
+/// How often idle flows are looked for.
+const EXPIRY: Duration = Duration::from_secs(1);
+
+/// What the guest's side and the network's thread share.
+struct Shared {
+    frames: Mutex<Queue>,
+    /// The thread is, or is about to be, asleep in `poll` and must be woken.
+    asleep: AtomicBool,
+    /// The guest has buffers again.
+    guest_ready: AtomicBool,
+    stop: AtomicBool,
+    waker: UnixStream,
+}
+
+#[derive(Default)]
+struct Queue {
+    frames: VecDeque<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Shared {
+    fn wake(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            // A full pipe wakes as well.
+            let _ = (&self.waker).write(&[1]);
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+            || self.guest_ready.load(Ordering::SeqCst)
+            || !self.frames.lock().frames.is_empty()
+    }
+}
+
+/// A user-mode network: the gateway, the DHCP server and the DNS forwarder behind a guest's
+/// network card, with the host's own sockets behind them.
+///
+/// Dropping it ends its thread and waits for it, so it must not be dropped with a lock held that
+/// [`FrameSink::receive`] takes.
+pub struct UserNet {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    forwards: Vec<Forward>,
+    notices: Vec<String>,
+}
+
+impl UserNet {
+    /// Opens the forwarded ports and starts the network's thread.
+    pub fn start(spec: NetUserSpec, sink: Arc<dyn FrameSink>) -> Result<UserNet, NetError> {
+        let (engine, forwards) = Engine::new(spec, sink)?;
+        let shared = Arc::clone(&engine.shared);
+        let notices = forwards.iter().filter(|(_, chosen)| *chosen);
+        let id = engine.spec.id.as_deref().unwrap_or("user network");
+        let notices = notices.map(|(rule, _)| format!("{id}: forwarding {rule}")).collect();
+        let thread = std::thread::Builder::new()
+            .name("net-user".into())
+            .spawn(move || engine.run())
+            .map_err(|source| NetError::Host { what: "start a thread", source })?;
+        let forwards = forwards.into_iter().map(|(rule, _)| rule).collect();
+        Ok(UserNet { shared, thread: Some(thread), forwards, notices })
+    }
+
+    /// The forwarded ports, with the port that was chosen where the rule said 0.
+    pub fn forwards(&self) -> Vec<Forward> {
+        self.forwards.clone()
+    }
+
+    /// Lines for the user: one for each forwarded port that was chosen here.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// The guest transmits one Ethernet frame; see [`NetBackend::send`].
+    pub fn send(&self, frame: &[u8]) {
+        if !(ETHERNET..=LONGEST).contains(&frame.len()) {
+            return;
+        }
+        let copy = frame.to_vec();
+        {
+            let mut queue = self.shared.frames.lock();
+            if queue.bytes + frame.len() > QUEUE {
+                return;
+            }
+            queue.bytes += frame.len();
+            queue.frames.push_back(copy);
+        }
+        self.shared.wake();
+    }
+
+    /// The guest has receive buffers again; see [`NetBackend::guest_ready`].
+    pub fn guest_ready(&self) {
+        self.shared.guest_ready.store(true, Ordering::SeqCst);
+        self.shared.wake();
+    }
+}
+
+impl NetBackend for UserNet {
+    fn send(&self, frame: &[u8]) {
+        UserNet::send(self, frame);
+    }
+
+    fn guest_ready(&self) {
+        UserNet::guest_ready(self);
+    }
+}
+
+impl Drop for UserNet {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.wake();
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the user network's thread had failed");
+        }
+    }
+}
+
+/// What a guest's packet is addressed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Destination {
+    /// The gateway, which stands for the host's loopback address.
+    Gateway,
+    /// The DNS forwarder.
+    Dns,
+    /// A host outside.
+    World,
+    /// An address of the guest's network where nobody is.
+    Nowhere,
+    /// Broadcast, multicast, loopback: nothing that a router would pass on.
+    Ignored,
+}
+
+/// Classifies the destination of a guest's packet.
+pub(super) fn destination(network: &NetUserSpec, to: Ipv4Addr) -> Destination {
+    let [first, ..] = to.octets();
+    if to == network.host {
+        Destination::Gateway
+    } else if to == network.dns {
+        Destination::Dns
+    } else if matches!(first, 0 | 127 | 224..=255)
+        || to == network.broadcast()
+        || to == network.network
+    {
+        Destination::Ignored
+    } else if network.contains(to) {
+        Destination::Nowhere
+    } else {
+        Destination::World
+    }
+}
+
+/// Which socket a poll result belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Token {
+    Waker,
+    TcpListener(usize),
+    Tcp(Tuple),
+    Udp(SocketAddrV4),
+    UdpForward(usize),
+    Dns(SocketAddrV4),
+    Ping(usize),
+}
+
+/// The sockets to wait for.
+#[derive(Default)]
+pub(super) struct Poll<'a> {
+    fds: Vec<PollFd<'a>>,
+    tokens: Vec<Token>,
+}
+
+impl<'a> Poll<'a> {
+    pub(super) fn add<F: AsFd>(&mut self, socket: &'a F, events: PollFlags, token: Token) {
+        self.fds.push(PollFd::new(socket, events));
+        self.tokens.push(token);
+    }
+}
+
+/// The network's thread.
+struct Engine {
+    shared: Arc<Shared>,
+    sink: Arc<dyn FrameSink>,
+    woken: UnixStream,
+    /// The guest had no buffer for the frame at the head of the queue.
+    blocked: bool,
+    spec: NetUserSpec,
+    link: Link,
+    dhcp: dhcp::Server,
+    tcp: Tcp,
+    udp: Udp,
+    pings: Pings,
+    fragments: Reassembly,
+    expired: Instant,
+    /// There is something that will expire.
+    expiring: bool,
+    scratch: Vec<u8>,
+}
+
+impl Engine {
+    /// Opens the forwarded ports; says of each which it became and whether it was chosen here.
+    fn new(
+        spec: NetUserSpec,
+        sink: Arc<dyn FrameSink>,
+    ) -> Result<(Engine, Vec<(Forward, bool)>), NetError> {
+        let host = |what| move |source| NetError::Host { what, source };
+        let (waker, woken) = UnixStream::pair().map_err(host("make a socket pair"))?;
+        for end in [&waker, &woken] {
+            end.set_nonblocking(true).map_err(host("make a socket non-blocking"))?;
+        }
+        let mut seed = [0; 8];
+        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| host("get random numbers")(error.into()))?;
+
+        let now = Instant::now();
+        let mut link = Link::new(&spec, now);
+        let mut tcp = Tcp::new(&spec, &mut link, u64::from_ne_bytes(seed));
+        let mut udp = Udp::new(spec.resolver);
+        let mut forwards = Vec::new();
+        for rule in &spec.forwards {
+            let opened = match rule.protocol {
+                Protocol::Tcp => tcp.listen(rule),
+                Protocol::Udp => udp.listen(rule),
+            };
+            let opened = opened.map_err(|source| NetError::Forward {
+                rule: rule.to_string(),
+                address: rule.host,
+                source,
+            })?;
+            tracing::info!("user network: forwarding {opened}");
+            forwards.push((opened, rule.host.port() == 0));
+        }
+        let engine = Engine {
+            shared: Arc::new(Shared {
+                frames: Mutex::default(),
+                asleep: AtomicBool::new(false),
+                guest_ready: AtomicBool::new(false),
+                stop: AtomicBool::new(false),
+                waker,
+            }),
+            sink,
+            woken,
+            blocked: false,
+            link,
+            dhcp: dhcp::Server::new(&spec),
+            tcp,
+            udp,
+            pings: Pings::default(),
+            fragments: Reassembly::default(),
+            spec,
+            expired: now,
+            expiring: false,
+            scratch: vec![0; 0x10000],
+        };
+        Ok((engine, forwards))
+    }
+
+    fn run(mut self) {
+        let mut ready = Vec::new();
+        while !self.shared.stop.load(Ordering::SeqCst) {
+            self.step(&mut ready);
+            if let Err(error) = self.wait(&mut ready) {
+                tracing::error!("the user network stops: poll: {error}");
+                return;
+            }
+        }
+    }
+
+    /// Does all that can be done without waiting.
+    fn step(&mut self, ready: &mut Vec<(Token, PollFlags)>) {
+        self.link.now = Instant::now();
+        let frames = {
+            let mut queue = self.shared.frames.lock();
+            queue.bytes = 0;
+            std::mem::take(&mut queue.frames)
+        };
+        for frame in &frames {
+            self.frame(frame);
+        }
+        for (token, events) in ready.drain(..) {
+            self.ready(token, events);
+        }
+        self.tcp.advance(&mut self.link, &self.spec);
+        self.flush();
+        self.expire();
+    }
+
+    /// Hands frames to the guest as long as it takes them.
+    fn flush(&mut self) {
+        if self.shared.guest_ready.swap(false, Ordering::SeqCst) {
+            self.blocked = false;
+        }
+        while !self.blocked
+            && let Some(frame) = self.link.out.front()
+        {
+            if self.sink.receive(frame) {
+                self.link.out.pop_front();
+            } else {
+                // It may have become ready between its answer and now.
+                self.blocked = !self.shared.guest_ready.swap(false, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.link.now;
+        if now.duration_since(self.expired) >= EXPIRY {
+            self.expired = now;
+            self.expiring =
+                self.udp.expire(now) | self.pings.expire(now) | self.tcp.resume_listening();
+        }
+    }
+
+    /// Waits until there is something to do, and collects what the host's sockets are ready for.
+    fn wait(&mut self, ready: &mut Vec<(Token, PollFlags)>) -> io::Result<()> {
+        let room = self.link.has_room();
+        let mut timeout = None;
+        if room {
+            timeout = self.tcp.delay(self.link.now);
+            if self.tcp.is_busy() {
+                timeout = Some(Duration::ZERO);
+            }
+        }
+        if self.expiring {
+            timeout = Some(timeout.unwrap_or(EXPIRY).min(EXPIRY));
+        }
+        let mut polls = Poll::default();
+        polls.add(&self.woken, PollFlags::IN, Token::Waker);
+        self.tcp.poll(&mut polls);
+        self.udp.poll(&mut polls, room);
+        self.pings.poll(&mut polls, room);
+
+        // Only once this is set do senders wake; so what came before must be looked for after.
+        self.shared.asleep.store(true, Ordering::SeqCst);
+        if self.shared.has_work() {
+            timeout = Some(Duration::ZERO);
+        }
+        let timeout = timeout.and_then(|t| Timespec::try_from(t).ok());
+        let result = rustix::event::poll(&mut polls.fds, timeout.as_ref());
+        self.shared.asleep.store(false, Ordering::SeqCst);
+        match result {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        for (fd, token) in polls.fds.iter().zip(&polls.tokens) {
+            if !fd.revents().is_empty() {
+                ready.push((*token, fd.revents()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to a socket that is ready.
+    fn ready(&mut self, token: Token, events: PollFlags) {
+        let (link, spec, scratch) = (&mut self.link, &self.spec, &mut self.scratch[..]);
+        match token {
+            Token::Waker => while matches!((&self.woken).read(scratch), Ok(1..)) {},
+            Token::TcpListener(n) => {
+                self.expiring = true;
+                self.tcp.listener_ready(n);
+            }
+            Token::Tcp(tuple) => self.tcp.ready(link, spec, &tuple, events),
+            Token::Udp(guest) => {
+                self.expiring = true;
+                self.udp.ready(guest, link, spec, scratch);
+            }
+            Token::UdpForward(n) => self.udp.forward_ready(n, link, spec, scratch),
+            Token::Dns(guest) => self.udp.dns_ready(guest, link, spec, scratch),
+            Token::Ping(n) => self.pings.ready(n, link, scratch),
+        }
+    }
+
+    /// Takes a frame from the guest.
+    fn frame(&mut self, frame: &[u8]) {
+        const IPV4: u16 = 0x0800;
+        const ARP: u16 = 0x0806;
+        let Some((header, payload)) = frame.split_at_checked(ETHERNET) else { return };
+        match u16::from_be_bytes(array(header, 12)) {
+            ARP => self.link.arp(payload),
+            IPV4 => {
+                let mac = array::<6>(header, 6);
+                if let Some(packet) = Packet::parse(payload)
+                    && mac[0] & 1 == 0
+                {
+                    self.packet(&packet, mac);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes an IPv4 packet from the guest.
+    fn packet(&mut self, packet: &Packet<'_>, mac: [u8; 6]) {
+        // A guest without an address may speak to the DHCP server and to nobody else.
+        let homeless = packet.src == Ipv4Addr::UNSPECIFIED;
+        if !homeless {
+            let src = packet.src;
+            let usable = self.spec.contains(src)
+                && !self.link.is_own(src)
+                && src != self.spec.network
+                && src != self.spec.broadcast();
+            if !usable {
+                return;
+            }
+            self.link.learn(src, mac);
+        }
+        if packet.is_fragment() {
+            if let Some(whole) = self.fragments.add(packet, self.link.now)
+                && let Some(packet) = Packet::parse(&whole)
+            {
+                self.payload(&packet, homeless);
+            }
+        } else {
+            self.payload(packet, homeless);
+        }
+    }
+
+    fn payload(&mut self, packet: &Packet<'_>, homeless: bool) {
+        let (link, spec) = (&mut self.link, &self.spec);
+        match packet.protocol {
+            UDP => {
+                let Some(datagram) = Datagram::parse(packet.src, packet.dst, packet.payload)
+                else {
+                    return;
+                };
+                if dhcp::Server::serves(spec, packet.dst, datagram.dst_port) {
+                    self.dhcp.receive(link, datagram.payload);
+                } else if !homeless {
+                    self.expiring = true;
+                    self.udp.receive(link, spec, packet, &datagram);
+                }
+            }
+            _ if homeless => {}
+            TCP => {
+                let (udp, now) = (&mut self.udp, link.now);
+                self.tcp.receive(link, spec, packet, || udp.resolver(now));
+            }
+            ICMP => {
+                self.expiring = true;
+                self.pings.receive(link, spec, packet);
+            }
+            _ if destination(spec, packet.dst) != Destination::Ignored => {
+                icmp::unreachable(link, spec, packet, icmp::PROTOCOL);
+            }
+            _ => {}
+        }
+    }
+}
