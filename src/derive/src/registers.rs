@@ -181,16 +181,13 @@ fn check(row: &Row) -> Result<()> {
 fn check_overlap(rows: &[Row]) -> Result<()> {
     let covers = |r: &Row, at: u64| match r.array {
         None => (r.offset..r.offset + r.bytes).contains(&at),
-        Some((count, stride)) => {
-            at >= r.offset && (at - r.offset) / stride < count && (at - r.offset) % stride < r.bytes
-        }
+        Some((count, stride)) => at >= r.offset && (at - r.offset) / stride < count && (at - r.offset) % stride < r.bytes,
     };
     for (n, a) in rows.iter().enumerate() {
         for b in &rows[..n] {
             let views = matches!(
                 (a.access.0, b.access.0),
-                ("ReadOnly", "WriteOnly" | "Write1ToClear" | "Write1ToSet")
-                    | ("WriteOnly" | "Write1ToClear" | "Write1ToSet", "ReadOnly")
+                ("ReadOnly", "WriteOnly" | "Write1ToClear" | "Write1ToSet") | ("WriteOnly" | "Write1ToClear" | "Write1ToSet", "ReadOnly")
             );
             let (count, stride) = a.array.unwrap_or((1, a.bytes));
             let meets = (0..count).any(|i| (0..a.bytes).any(|byte| covers(b, a.offset + i * stride + byte)));
@@ -237,8 +234,7 @@ pub fn expand(table: &Table) -> Result<TokenStream> {
         let (count, stride) = row.array.unwrap_or((1, bytes));
         if row.array.is_some() {
             let (count_name, stride_name) = (format_ident!("{row_name}_COUNT"), format_ident!("{row_name}_STRIDE"));
-            let (count_doc, stride_doc) =
-                (format!("Number of {label} registers."), format!("Bytes from one {label} to the next."));
+            let (count_doc, stride_doc) = (format!("Number of {label} registers."), format!("Bytes from one {label} to the next."));
             consts.extend(quote! {
                 #[doc = #count_doc] #[allow(dead_code)] #vis const #count_name: u64 = #count;
                 #[doc = #stride_doc] #[allow(dead_code)] #vis const #stride_name: u64 = #stride;
@@ -276,4 +272,38 @@ pub fn expand(table: &Table) -> Result<TokenStream> {
         #[allow(dead_code)]
         #vis const #name: &[::proteus_model::RegisterInfo] = &[#(#infos),*];
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_cannot_be_are_refused() {
+        let cases = [
+            ("T: u32; 0 A rw 4 B rw", None),
+            ("T: u32; 0 A ro 0 B wo", None),
+            ("T: u32; 0 A[4; 0x10] rw 4 B[4; 0x10] rw", None),
+            ("T: u32; 0 A rw 2 B rw u8", Some("B overlaps A")),
+            ("T: u32; 0 A[4] rw 0xc B rw", Some("B overlaps A")),
+            ("T: u32; 0 A rw 0 B ro", Some("B overlaps A")),
+            ("T: u32; 0 A rw { 7:0 X, 7 Y }", Some("Y overlaps another field of A")),
+            ("T: u32; 0 A rw { 32 X }", Some("are not in a register of 32")),
+            ("T: u32; 0 A rw { 3:4 X }", Some("are not in a register")),
+            ("T: u8; 0 A rw = 0x100", Some("reset value does not fit")),
+            ("T: u32; 0 A[0] rw", Some("at least one register")),
+            ("T: u32; 0 A[2; 2] rw", Some("none overlap")),
+            ("T: u32; 0 A { 0 X }", Some("access: rw")),
+            ("T: u32; 0 A rw: later", Some("expected `unmodelled`")),
+            ("T: u24;", Some("a width")),
+        ];
+        for (text, wrong) in cases {
+            let error = syn::parse_str::<Table>(text).and_then(|t| expand(&t)).err().map(|e| e.to_string());
+            match (wrong, &error) {
+                (None, None) => {}
+                (Some(wrong), Some(error)) if error.contains(wrong) => {}
+                _ => panic!("{text}: {error:?}"),
+            }
+        }
+    }
 }

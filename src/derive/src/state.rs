@@ -195,3 +195,90 @@ fn derive_enum(input: &DeriveInput, data: &syn::DataEnum) -> Result<TokenStream>
     };
     Ok(implement(input, &body))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syn::parse_quote;
+
+    #[test]
+    fn what_cannot_be_saved_is_refused_at_compile_time() {
+        let cases: [(DeriveInput, &str); 9] = [
+            (
+                parse_quote!(
+                    struct S {
+                        q: std::collections::VecDeque<u8>,
+                    }
+                ),
+                "a VecDeque needs a bound",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[state(keep)]
+                        q: String,
+                    }
+                ),
+                "a String needs a bound",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[state(skip, keep)]
+                        q: u8,
+                    }
+                ),
+                "skip stands alone",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[state(keep, reset = 1)]
+                        q: u8,
+                    }
+                ),
+                "exclude each other",
+            ),
+            (
+                parse_quote!(
+                    struct S {
+                        #[state(ignore)]
+                        q: u8,
+                    }
+                ),
+                "unknown attribute",
+            ),
+            (
+                parse_quote!(
+                    #[state(name = 1)]
+                    struct S {
+                        q: u8,
+                    }
+                ),
+                "unknown attribute",
+            ),
+            (
+                parse_quote!(
+                    enum E {
+                        A,
+                    }
+                ),
+                "needs #[repr(u8)]",
+            ),
+            (
+                parse_quote!(
+                    #[repr(u8)]
+                    enum E {
+                        A(u8),
+                    }
+                ),
+                "unit variants only",
+            ),
+            (parse_quote!(union U { a: u8 }), "structs and enums"),
+        ];
+        for (input, what) in cases {
+            let error = derive(&input).unwrap_err().to_string();
+            assert!(error.contains(what), "{error} does not say {what}");
+        }
+    }
+}

@@ -134,12 +134,7 @@ impl SpaceBuilder {
     /// Makes the flat map.
     pub fn build(&self, generation: u64) -> Result<AddressSpace, SpaceError> {
         let flat = |plane| flatten(self.placements.iter().filter(|p| p.plane == plane));
-        Ok(AddressSpace {
-            memory: flat(Plane::Memory)?,
-            pio: flat(Plane::Pio)?,
-            sysreg: flat(Plane::Sysreg)?,
-            generation,
-        })
+        Ok(AddressSpace { memory: flat(Plane::Memory)?, pio: flat(Plane::Pio)?, sysreg: flat(Plane::Sysreg)?, generation })
     }
 }
 
@@ -248,13 +243,9 @@ fn mapping(piece: &Piece, at: u64) -> Mapping<'_> {
     // Saturating: a piece may reach to the very end of the addresses.
     let len_left = (piece.last - at).saturating_add(1);
     match &piece.what {
-        What::Ram { region, offset, read_only, writes_to } => Mapping::Ram {
-            region,
-            offset: offset + within,
-            len_left,
-            read_only: *read_only,
-            writes_to: writes_to.map(|t| (t, within)),
-        },
+        What::Ram { region, offset, read_only, writes_to } => {
+            Mapping::Ram { region, offset: offset + within, len_left, read_only: *read_only, writes_to: writes_to.map(|t| (t, within)) }
+        }
         What::Device(target) => Mapping::Device { target: *target, offset: within, len_left },
     }
 }

@@ -142,15 +142,7 @@ impl MachineBuilder {
     }
 
     /// Places a part of a region (an alias, a bank).
-    pub fn map(
-        &mut self,
-        base: u64,
-        region: &Arc<Region>,
-        offset: u64,
-        len: u64,
-        read_only: bool,
-        priority: i32,
-    ) -> &mut Self {
+    pub fn map(&mut self, base: u64, region: &Arc<Region>, offset: u64, len: u64, read_only: bool, priority: i32) -> &mut Self {
         if !self.regions.iter().any(|r| Arc::ptr_eq(r, region)) {
             self.regions.push(region.clone());
         }
@@ -235,35 +227,22 @@ impl MachineBuilder {
 
     fn output(&self, id: DeviceId, name: &str, index: usize) -> Result<usize, BuildError> {
         let info = self.info(id);
-        DeviceType::pin(info.ty.outputs, &info.props, name, index)
-            .ok_or_else(|| self.no_such(id, "output", &format!("{name}[{index}]")))
+        DeviceType::pin(info.ty.outputs, &info.props, name, index).ok_or_else(|| self.no_such(id, "output", &format!("{name}[{index}]")))
     }
 
     /// Wires output `name[index]` of a device to input `to_name[to_index]` of another. An output
     /// may have several wires; an input is the OR of its wires.
-    pub fn wire(
-        &mut self,
-        id: DeviceId,
-        (name, index): (&str, usize),
-        to: DeviceId,
-        (to_name, to_index): (&str, usize),
-    ) -> Result<&mut Self, BuildError> {
+    pub fn wire(&mut self, id: DeviceId, (name, index): (&str, usize), to: DeviceId, (to_name, to_index): (&str, usize)) -> Result<&mut Self, BuildError> {
         let output = self.output(id, name, index)?;
         let info = self.info(to);
-        let input = DeviceType::pin(info.ty.inputs, &info.props, to_name, to_index)
-            .ok_or_else(|| self.no_such(to, "input", &format!("{to_name}[{to_index}]")))?;
+        let input =
+            DeviceType::pin(info.ty.inputs, &info.props, to_name, to_index).ok_or_else(|| self.no_such(to, "input", &format!("{to_name}[{to_index}]")))?;
         self.infos[id.0 as usize].sinks[output].push(Sink::Input(to, input));
         Ok(self)
     }
 
     /// Wires output `name[index]` of a device to a line of a core.
-    pub fn wire_core(
-        &mut self,
-        id: DeviceId,
-        (name, index): (&str, usize),
-        core: CoreId,
-        line: Line,
-    ) -> Result<&mut Self, BuildError> {
+    pub fn wire_core(&mut self, id: DeviceId, (name, index): (&str, usize), core: CoreId, line: Line) -> Result<&mut Self, BuildError> {
         let output = self.output(id, name, index)?;
         if usize::from(core.0) >= self.cores.len() {
             return Err(BuildError::NoSuchCore(core.0));

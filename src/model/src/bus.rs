@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -68,13 +69,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub fn new(
-        devices: Vec<Box<dyn Device>>,
-        infos: &[DeviceInfo],
-        cores: usize,
-        space: SpaceBuilder,
-        seed: u64,
-    ) -> World {
+    pub fn new(devices: Vec<Box<dyn Device>>, infos: &[DeviceInfo], cores: usize, space: SpaceBuilder, seed: u64) -> World {
         let slots = devices
             .into_iter()
             .zip(infos)
@@ -111,12 +106,7 @@ pub(crate) struct Bus<'a> {
 
 impl Bus<'_> {
     /// Enters a device, settles it, and gives what `f` gave.
-    fn enter<R>(
-        &mut self,
-        id: usize,
-        requester: Option<CoreId>,
-        f: impl FnOnce(&mut dyn Device, &mut Cx<'_>) -> R,
-    ) -> Result<R, BusFault> {
+    fn enter<R>(&mut self, id: usize, requester: Option<CoreId>, f: impl FnOnce(&mut dyn Device, &mut Cx<'_>) -> R) -> Result<R, BusFault> {
         let slot = self.world.slots.get_mut(id).ok_or(BusFault::Unmapped)?;
         let mut device = slot.device.take().ok_or(BusFault::Busy)?;
         let resetting = self.world.resetting;
@@ -148,10 +138,7 @@ impl Bus<'_> {
         }
         let Some((device, pin, _)) = self.world.pending.front().copied() else { return };
         self.world.pending.clear();
-        tracing::error!(
-            "devices toggle each other's pins without end (last: input {pin} of '{}'); cut off",
-            self.machine.infos[device].name
-        );
+        tracing::error!("devices toggle each other's pins without end (last: input {pin} of '{}'); cut off", self.machine.infos[device].name);
     }
 
     /// Offers waiting host input to devices that are ready for it. True if any was taken.
@@ -192,26 +179,13 @@ impl Bus<'_> {
     }
 
     /// Reads a device's window by whole registers.
-    pub fn device_read(
-        &mut self,
-        target: DeviceTarget,
-        at: u64,
-        width: Width,
-        requester: Option<CoreId>,
-    ) -> Result<u64, BusFault> {
+    pub fn device_read(&mut self, target: DeviceTarget, at: u64, width: Width, requester: Option<CoreId>) -> Result<u64, BusFault> {
         let rule = self.machine.infos[target.device.0 as usize].ty.windows[target.window.0].access;
         split::read(rule, at, width, |at, width| self.register_read(target, at, width, requester))
     }
 
     /// Writes a device's window by whole registers.
-    pub fn device_write(
-        &mut self,
-        target: DeviceTarget,
-        at: u64,
-        width: Width,
-        value: u64,
-        requester: Option<CoreId>,
-    ) -> Result<(), BusFault> {
+    pub fn device_write(&mut self, target: DeviceTarget, at: u64, width: Width, value: u64, requester: Option<CoreId>) -> Result<(), BusFault> {
         let rule = self.machine.infos[target.device.0 as usize].ty.windows[target.window.0].access;
         split::write(rule, at, width, value, &mut |at, width, value| match value {
             None => self.register_read(target, at, width, requester),
@@ -220,27 +194,13 @@ impl Bus<'_> {
     }
 
     /// Reads one register of a device.
-    pub fn register_read(
-        &mut self,
-        target: DeviceTarget,
-        at: u64,
-        width: Width,
-        requester: Option<CoreId>,
-    ) -> Result<u64, BusFault> {
+    pub fn register_read(&mut self, target: DeviceTarget, at: u64, width: Width, requester: Option<CoreId>) -> Result<u64, BusFault> {
         count(&self.machine.counters.reads);
-        self.enter(target.device.0 as usize, requester, |d, cx| d.read(cx, target.window, at, width))?
-            .map(|value| value & width.mask())
+        self.enter(target.device.0 as usize, requester, |d, cx| d.read(cx, target.window, at, width))?.map(|value| value & width.mask())
     }
 
     /// Writes one register of a device.
-    pub fn register_write(
-        &mut self,
-        target: DeviceTarget,
-        at: u64,
-        width: Width,
-        value: u64,
-        requester: Option<CoreId>,
-    ) -> Result<(), BusFault> {
+    pub fn register_write(&mut self, target: DeviceTarget, at: u64, width: Width, value: u64, requester: Option<CoreId>) -> Result<(), BusFault> {
         count(&self.machine.counters.writes);
         self.enter(target.device.0 as usize, requester, |d, cx| d.write(cx, target.window, at, width, value))?
     }
@@ -527,13 +487,7 @@ fn self_placed(world: &World, id: usize, window: usize) -> Option<u64> {
     world.space.placements.iter().find(|p| p.belongs_to(target)).map(|p| p.base)
 }
 
-fn pins(
-    i: &mut Inspector,
-    name: &str,
-    decls: &[crate::PinDecl],
-    info: &DeviceInfo,
-    level: &mut dyn FnMut(usize) -> Option<bool>,
-) {
+fn pins(i: &mut Inspector, name: &str, decls: &[crate::PinDecl], info: &DeviceInfo, level: &mut dyn FnMut(usize) -> Option<bool>) {
     i.child(name, |i| {
         let mut first = 0;
         for decl in decls {
@@ -590,14 +544,7 @@ impl World {
         Ok(())
     }
 
-    fn set_direct(
-        &mut self,
-        machine: &Machine,
-        id: usize,
-        window: usize,
-        on: bool,
-        backing: Option<Arc<crate::ram::Region>>,
-    ) {
+    fn set_direct(&mut self, machine: &Machine, id: usize, window: usize, on: bool, backing: Option<Arc<crate::ram::Region>>) {
         let target = DeviceTarget { device: DeviceId(id as u32), window: Window(window) };
         let Some(region) = backing else { return };
         let key = (id as u32, window);
@@ -609,11 +556,7 @@ impl World {
         } else {
             self.direct.remove(&key);
         }
-        let what = if on {
-            What::Ram { region, offset: 0, read_only: true, writes_to: Some(target) }
-        } else {
-            What::Device(target)
-        };
+        let what = if on { What::Ram { region, offset: 0, read_only: true, writes_to: Some(target) } } else { What::Device(target) };
         for p in self.space.placements.iter_mut().filter(|p| p.belongs_to(target)) {
             p.what = what.clone();
         }
@@ -621,6 +564,9 @@ impl World {
         let _ = self.publish_space(machine);
     }
 }
+
+/// Does one piece of a DMA access: with what answers there, and which of the bytes they are.
+type DmaPiece<'f, C> = dyn FnMut(&mut C, Mapping<'_>, Range<usize>) -> Result<(), BusFault> + 'f;
 
 /// A device's view of the world while it is being entered.
 struct Cx<'a> {
@@ -645,12 +591,7 @@ impl Cx<'_> {
     }
 
     /// Calls `f` for each piece of `len` bytes at `phys` with what answers there.
-    fn dma(
-        &mut self,
-        phys: u64,
-        len: usize,
-        f: &mut dyn FnMut(&mut Self, Mapping<'_>, std::ops::Range<usize>) -> Result<(), BusFault>,
-    ) -> Result<(), BusFault> {
+    fn dma(&mut self, phys: u64, len: usize, f: &mut DmaPiece<'_, Self>) -> Result<(), BusFault> {
         let space = self.machine.space.load();
         let mut done = 0;
         while done < len {
@@ -719,9 +660,7 @@ impl Services for Cx<'_> {
 
     fn dma_read(&mut self, phys: u64, to: &mut [u8]) -> Result<(), BusFault> {
         self.dma(phys, to.len(), &mut |cx, mapping, range| match mapping {
-            Mapping::Ram { region, offset, .. } => {
-                region.read(offset, &mut to[range]).map_err(|_| BusFault::Unmapped)
-            }
+            Mapping::Ram { region, offset, .. } => region.read(offset, &mut to[range]).map_err(|_| BusFault::Unmapped),
             Mapping::Device { target, offset, .. } => {
                 let value = cx.bus().device_read(target, offset, width_of(range.len())?, None)?;
                 let n = range.len();

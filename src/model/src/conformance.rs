@@ -274,6 +274,14 @@ pub fn save_and_load(ty: &'static DeviceType, seed: u64) -> Result<(), Failure> 
             return Err(run.fail(format!("a snapshot cut to {cut} bytes was loaded")));
         }
     }
+    // Loading a damaged snapshot may fail or give another state, but never panics.
+    for _ in 0..50 {
+        let mut damaged = saved.clone();
+        let at = run.rng.below(damaged.len() as u64) as usize;
+        damaged[at] ^= 1 << run.rng.below(8);
+        let loaded = catch_unwind(AssertUnwindSafe(|| twin.machine.load(&damaged)));
+        let _ = loaded.map_err(|_| run.fail(format!("panicked on a snapshot damaged at byte {at}")))?;
+    }
     let longer = [saved.as_slice(), &[0]].concat();
     if twin.machine.load(&longer).is_ok() {
         return Err(run.fail("a snapshot with a byte too many was loaded"));

@@ -17,23 +17,10 @@ use crate::types::{BusFault, CoreId, Ns, Reset, Width, Window};
 pub trait Device: State + Send {
     /// A read of a whole register. `at` is the offset in window `w`; for a system-register window
     /// it is the register's key. The result is cut to `size` by the bus.
-    fn read(
-        &mut self,
-        cx: &mut dyn Services,
-        w: Window,
-        at: u64,
-        size: Width,
-    ) -> Result<u64, BusFault>;
+    fn read(&mut self, cx: &mut dyn Services, w: Window, at: u64, size: Width) -> Result<u64, BusFault>;
 
     /// A write of a whole register; bits of `value` above `size` are zero.
-    fn write(
-        &mut self,
-        cx: &mut dyn Services,
-        w: Window,
-        at: u64,
-        size: Width,
-        value: u64,
-    ) -> Result<(), BusFault>;
+    fn write(&mut self, cx: &mut dyn Services, w: Window, at: u64, size: Width, value: u64) -> Result<(), BusFault>;
 
     /// Something happened outside: an alarm, an input pin, bytes from the host.
     fn event(&mut self, cx: &mut dyn Services, event: Event<'_>) {
@@ -254,14 +241,11 @@ pub struct AccessRule {
 
 impl AccessRule {
     /// 32-bit registers only; narrower accesses take their lanes, wider ones are split.
-    pub const WORD: AccessRule =
-        AccessRule { min: Width::B4, max: Width::B4, narrow: Narrow::Lanes, unaligned: true };
+    pub const WORD: AccessRule = AccessRule { min: Width::B4, max: Width::B4, narrow: Narrow::Lanes, unaligned: true };
     /// Byte registers only; wider accesses are split.
-    pub const BYTE: AccessRule =
-        AccessRule { min: Width::B1, max: Width::B1, narrow: Narrow::Lanes, unaligned: true };
+    pub const BYTE: AccessRule = AccessRule { min: Width::B1, max: Width::B1, narrow: Narrow::Lanes, unaligned: true };
     /// The device implements every width itself; unaligned accesses are split.
-    pub const ANY: AccessRule =
-        AccessRule { min: Width::B1, max: Width::B8, narrow: Narrow::Lanes, unaligned: true };
+    pub const ANY: AccessRule = AccessRule { min: Width::B1, max: Width::B8, narrow: Narrow::Lanes, unaligned: true };
 
     /// The rule for widths from `min` to `max`, narrower accesses taking their lanes.
     pub const fn new(min: Width, max: Width) -> AccessRule {
@@ -297,13 +281,7 @@ impl WindowDecl {
 
     /// `count` system-register keys from `first` on.
     pub const fn sysreg(name: &'static str, first: u32, count: u64) -> WindowDecl {
-        WindowDecl {
-            name,
-            size: WindowSize::Fixed(count),
-            kind: WindowKind::Sysreg(first),
-            access: AccessRule::ANY,
-            priority: 0,
-        }
+        WindowDecl { name, size: WindowSize::Fixed(count), kind: WindowKind::Sysreg(first), access: AccessRule::ANY, priority: 0 }
     }
 }
 
@@ -391,11 +369,7 @@ pub struct DeviceType {
 
 impl DeviceType {
     /// A type with nothing but a name, a description and a constructor.
-    pub const fn new(
-        name: &'static str,
-        description: &'static str,
-        new: fn(&Props) -> Result<Box<dyn Device>, PropError>,
-    ) -> DeviceType {
+    pub const fn new(name: &'static str, description: &'static str, new: fn(&Props) -> Result<Box<dyn Device>, PropError>) -> DeviceType {
         DeviceType {
             name,
             description,

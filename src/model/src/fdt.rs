@@ -33,6 +33,9 @@ pub trait FdtNode {
     }
 }
 
+/// Writes what is in a node.
+pub type NodeBuilder<'a> = dyn FnMut(&mut dyn FdtNode) + 'a;
+
 /// Where a device has been placed and how it is wired: what its node is made from.
 pub struct Placed<'a> {
     /// Name of the device on its board.

@@ -20,11 +20,11 @@ mod fdt;
 mod machine;
 mod port;
 mod property;
+#[cfg(test)]
+mod reference;
 mod register;
 mod split;
 mod state;
-#[cfg(test)]
-mod reference;
 pub mod testing;
 #[cfg(test)]
 mod tests;
@@ -35,17 +35,14 @@ pub use builder::{BuildError, MachineBuilder, Sink};
 pub use clock::Clock;
 pub use core_lines::{CoreLines, Line};
 pub use device::{
-    AccessRule, Count, Device, DeviceType, Event, Narrow, PinDecl, PortDecl, PortKind, Services,
-    SystemRequest, WindowDecl, WindowKind, WindowSize,
+    AccessRule, Count, Device, DeviceType, Event, Narrow, PinDecl, PortDecl, PortKind, Services, SystemRequest, WindowDecl, WindowKind, WindowSize,
 };
-pub use fdt::{FdtHook, FdtNode, InterruptCells, Placed};
+pub use fdt::{FdtHook, FdtNode, InterruptCells, NodeBuilder, Placed};
 pub use machine::{Counters, HostEvent, HostEventKind, Machine, PlacedWindow, PortSender};
-pub use port::{BlockPort, CharPort, EntropySource, FramePort};
+pub use port::{BlockPort, CharPort, EntropySource, FramePort, HostEntropy};
 pub use property::{Default as PropertyDefault, PropError, PropertyDecl, PropertyKind, Props, Value};
 pub use proteus_derive::{State, registers};
 pub use proteus_ram as ram;
-pub use register::{
-    FieldInfo, RegAccess, RegisterInfo, check_register_write, field, find_register, with_field,
-};
+pub use register::{FieldInfo, RegAccess, RegisterInfo, check_register_read, check_register_write, field, find_register, with_field};
 pub use state::{Bounded, Inspector, Leaf, Node, Reader, State, StateError, Writer};
 pub use types::{BusFault, CoreId, DeviceId, Ns, Reset, Width, Window};

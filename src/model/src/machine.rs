@@ -13,8 +13,8 @@ use crate::bus::{Bus, World};
 use crate::clock::Clock;
 use crate::core_lines::CoreLines;
 use crate::device::{DeviceType, Event, SystemRequest, WindowKind};
-use crate::fdt::{FdtNode, Placed};
-use crate::port::EntropySource;
+use crate::fdt::{NodeBuilder, Placed};
+use crate::port::{EntropySource, HostEntropy};
 use crate::property::Props;
 use crate::ram::Region;
 use crate::state::{Inspector, Leaf, Node, Reader, StateError, Writer};
@@ -78,6 +78,57 @@ pub enum HostEventKind {
         /// Nanoseconds since 1970.
         base: u64,
     },
+}
+
+impl HostEvent {
+    /// Writes the event, for a log or a wire.
+    pub fn save(&self, w: &mut Writer) {
+        w.u32(self.device.0);
+        let numbers = |w: &mut Writer, kind, port: usize, flag: bool| {
+            w.u32(kind);
+            w.u32(port as u32);
+            w.u32(flag.into());
+        };
+        match &self.kind {
+            HostEventKind::Bytes { port, bytes } => {
+                numbers(w, 0, *port, false);
+                w.u32(bytes.len() as u32);
+                w.bytes(bytes);
+            }
+            HostEventKind::Frame { port, frame } => {
+                numbers(w, 1, *port, false);
+                w.u32(frame.len() as u32);
+                w.bytes(frame);
+            }
+            HostEventKind::Writable { port } => numbers(w, 2, *port, false),
+            HostEventKind::Open { port, open } => numbers(w, 3, *port, *open),
+            HostEventKind::Pin { pin, level } => numbers(w, 4, *pin, *level),
+            HostEventKind::WallClock { base } => {
+                numbers(w, 5, 0, false);
+                w.u64(*base);
+            }
+        }
+    }
+
+    /// Reads back what [`HostEvent::save`] wrote.
+    pub fn load(r: &mut Reader<'_>) -> Result<HostEvent, StateError> {
+        let device = DeviceId(r.u32()?);
+        let (kind, port, flag) = (r.u32()?, r.u32()? as usize, r.u32()? != 0);
+        let mut bytes = || -> Result<Vec<u8>, StateError> {
+            let n = r.u32()? as usize;
+            Ok(r.bytes(n)?.to_vec())
+        };
+        let kind = match kind {
+            0 => HostEventKind::Bytes { port, bytes: bytes()? },
+            1 => HostEventKind::Frame { port, frame: bytes()? },
+            2 => HostEventKind::Writable { port },
+            3 => HostEventKind::Open { port, open: flag },
+            4 => HostEventKind::Pin { pin: port, level: flag },
+            5 => HostEventKind::WallClock { base: r.u64()? },
+            other => return Err(r.value(other.into())),
+        };
+        Ok(HostEvent { device, kind })
+    }
 }
 
 /// Counters of what has happened in a machine.
@@ -169,7 +220,7 @@ pub struct Machine {
     alarm_waker: Waker,
     event_waker: Waker,
     pub(crate) wall_base: AtomicU64,
-    pub(crate) host_entropy: Option<Box<dyn Fn(&mut [u8]) + Send + Sync>>,
+    pub(crate) host_entropy: Option<HostEntropy>,
     pub(crate) counters: AtomicCounters,
     /// By device and port.
     pub(crate) flows: Vec<Vec<Arc<Flow>>>,
@@ -182,11 +233,7 @@ impl Machine {
             EntropySource::Seeded(seed) => (seed, None),
             EntropySource::Host(f) => (0, Some(f)),
         };
-        let flows = builder
-            .infos
-            .iter()
-            .map(|i| i.backends.iter().map(|_| Arc::new(Flow::default())).collect())
-            .collect();
+        let flows = builder.infos.iter().map(|i| i.backends.iter().map(|_| Arc::new(Flow::default())).collect()).collect();
         let world = World::new(builder.devices, &builder.infos, builder.cores.len(), builder.space, seed);
         let machine = Arc::new(Machine {
             name: builder.name,
@@ -268,9 +315,7 @@ impl Machine {
             Mapping::Ram { region, offset, len_left, .. } if len_left >= bytes && offset.is_multiple_of(bytes) => {
                 region.load(offset, width.bytes()).map_err(|_| BusFault::Unmapped)
             }
-            Mapping::Device { target, offset, len_left } if len_left >= bytes => {
-                self.with(|b| b.device_read(target, offset, width, Some(core)))
-            }
+            Mapping::Device { target, offset, len_left } if len_left >= bytes => self.with(|b| b.device_read(target, offset, width, Some(core))),
             _ if bytes == 1 => Err(BusFault::Unmapped),
             _ => {
                 // Unaligned memory, or over the end of a mapping: byte by byte.
@@ -296,9 +341,7 @@ impl Machine {
             Mapping::Ram { region, offset, len_left, .. } if len_left >= bytes && offset.is_multiple_of(bytes) => {
                 region.store(offset, width.bytes(), value).map_err(|_| BusFault::Unmapped)
             }
-            Mapping::Device { target, offset, len_left } if len_left >= bytes => {
-                self.with(|b| b.device_write(target, offset, width, value, Some(core)))
-            }
+            Mapping::Device { target, offset, len_left } if len_left >= bytes => self.with(|b| b.device_write(target, offset, width, value, Some(core))),
             _ if bytes == 1 => Err(BusFault::Unmapped),
             _ => {
                 for i in 0..bytes {
@@ -312,9 +355,7 @@ impl Machine {
     /// A core reads an I/O port.
     pub fn pio_read(&self, core: CoreId, port: u64, width: Width) -> Result<u64, BusFault> {
         match self.space.load().find_pio(port) {
-            Some(Mapping::Device { target, offset, .. }) => {
-                self.with(|b| b.device_read(target, offset, width, Some(core)))
-            }
+            Some(Mapping::Device { target, offset, .. }) => self.with(|b| b.device_read(target, offset, width, Some(core))),
             _ => Err(BusFault::Unmapped),
         }
     }
@@ -322,9 +363,7 @@ impl Machine {
     /// A core writes an I/O port.
     pub fn pio_write(&self, core: CoreId, port: u64, width: Width, value: u64) -> Result<(), BusFault> {
         match self.space.load().find_pio(port) {
-            Some(Mapping::Device { target, offset, .. }) => {
-                self.with(|b| b.device_write(target, offset, width, value & width.mask(), Some(core)))
-            }
+            Some(Mapping::Device { target, offset, .. }) => self.with(|b| b.device_write(target, offset, width, value & width.mask(), Some(core))),
             _ => Err(BusFault::Unmapped),
         }
     }
@@ -586,7 +625,7 @@ impl Machine {
 
     /// Where a device is placed and how it is wired, for its device-tree node; calls `f` with the
     /// node's name (unit address included) and what builds it. False if the type has no node.
-    pub fn describe(&self, device: DeviceId, f: &mut dyn FnMut(&str, &mut dyn FnMut(&mut dyn FdtNode))) -> bool {
+    pub fn describe(&self, device: DeviceId, f: &mut dyn FnMut(&str, &mut NodeBuilder<'_>)) -> bool {
         let Some(info) = self.infos.get(device.0 as usize) else { return false };
         let Some(hook) = info.ty.fdt else { return false };
         let placed: Vec<(usize, u64, u64)> = self
@@ -594,9 +633,7 @@ impl Machine {
             .iter()
             .filter(|p| p.plane == Plane::Memory)
             .filter_map(|p| match &p.what {
-                What::Device(t) | What::Ram { writes_to: Some(t), .. } if t.device == device => {
-                    Some((t.window.0, p.base, p.len))
-                }
+                What::Device(t) | What::Ram { writes_to: Some(t), .. } if t.device == device => Some((t.window.0, p.base, p.len)),
                 _ => None,
             })
             .collect();
@@ -618,8 +655,7 @@ impl Machine {
             }
             first += decl.count.get(&info.props);
         }
-        let placed =
-            Placed { name: &info.name, props: &info.props, windows: &windows, interrupts: &interrupts };
+        let placed = Placed { name: &info.name, props: &info.props, windows: &windows, interrupts: &interrupts };
         let name = match windows.first() {
             Some((_, base, _)) => format!("{}@{base:x}", hook.node),
             None => hook.node.to_string(),

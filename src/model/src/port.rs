@@ -18,9 +18,9 @@ pub trait FramePort: Send + Sync {
 }
 
 /// A block image. Calls return when the work is done.
+#[expect(clippy::len_without_is_empty, reason = "an image may be empty, but nobody asks so")]
 pub trait BlockPort: Send + Sync {
     /// Length in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "an image may be empty, but nobody asks so")]
     fn len(&self) -> u64;
     /// Are writes refused?
     fn read_only(&self) -> bool;
@@ -46,10 +46,13 @@ impl fmt::Debug for dyn BlockPort {
     }
 }
 
+/// Fills a slice with entropy of the host.
+pub type HostEntropy = Box<dyn Fn(&mut [u8]) + Send + Sync>;
+
 /// Where [`Services::entropy`](crate::Services::entropy) comes from.
 pub enum EntropySource {
     /// A generator whose state is part of the machine's, for runs that must repeat.
     Seeded(u64),
     /// The host's.
-    Host(Box<dyn Fn(&mut [u8]) + Send + Sync>),
+    Host(HostEntropy),
 }

@@ -158,10 +158,7 @@ impl Props {
     }
 
     fn decl(&self, name: &str) -> Result<&'static PropertyDecl, PropError> {
-        self.decls
-            .iter()
-            .find(|d| d.name == name)
-            .ok_or_else(|| PropError::Unknown { device: self.device, name: name.into() })
+        self.decls.iter().find(|d| d.name == name).ok_or_else(|| PropError::Unknown { device: self.device, name: name.into() })
     }
 
     /// Sets a property from a user's text.
@@ -189,12 +186,7 @@ impl Props {
                 | (K::Mac, Value::Mac(_))
         );
         if !fits {
-            return Err(PropError::Invalid {
-                device: self.device,
-                name: name.into(),
-                text: format!("{value:?}"),
-                expected: decl.kind.name(),
-            });
+            return Err(PropError::Invalid { device: self.device, name: name.into(), text: format!("{value:?}"), expected: decl.kind.name() });
         }
         self.values.insert(decl.name, value);
         Ok(())
@@ -203,6 +195,12 @@ impl Props {
     /// Sets a number, for boards' own constants.
     pub fn with_u64(mut self, name: &str, value: u64) -> Result<Props, PropError> {
         self.set(name, Value::U64(value))?;
+        Ok(self)
+    }
+
+    /// Sets a property from text, for boards' own constants.
+    pub fn with_text(mut self, name: &str, text: &str) -> Result<Props, PropError> {
+        self.set_text(name, text)?;
         Ok(self)
     }
 
@@ -289,9 +287,7 @@ fn parse(kind: PropertyKind, text: &str) -> Option<Value> {
         }),
         PropertyKind::U64 => Value::U64(parse_u64(text)?),
         PropertyKind::Size => Value::U64(parse_size(text)?),
-        PropertyKind::String | PropertyKind::Chardev | PropertyKind::Drive | PropertyKind::Netdev => {
-            Value::Str(text.into())
-        }
+        PropertyKind::String | PropertyKind::Chardev | PropertyKind::Drive | PropertyKind::Netdev => Value::Str(text.into()),
         PropertyKind::Mac => {
             let mut mac = [0; 6];
             let mut parts = text.split([':', '-']);

@@ -2,10 +2,12 @@
 //! pattern that the real ones follow.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use crate::ram::Region;
 use crate::{
-    AccessRule, BusFault, CoreId, Count, Device, DeviceType, Event, FdtHook, Inspector, PinDecl, PortDecl, PortKind, PropertyDecl,
-    PropertyDefault, PropertyKind, Props, Reader, Services, State, StateError, SystemRequest, Width, Window, WindowDecl, Writer, registers,
+    AccessRule, BusFault, CoreId, Count, Device, DeviceType, Event, FdtHook, Inspector, PinDecl, PortDecl, PortKind, PropertyDecl, PropertyDefault,
+    PropertyKind, Props, Reader, Services, State, StateError, SystemRequest, Width, Window, WindowDecl, Writer, registers,
 };
 
 registers! {
@@ -212,7 +214,16 @@ impl Device for Faulty {
             _ => 0,
         })
     }
-    fn write(&mut self, _: &mut dyn Services, _: Window, at: u64, _: Width, value: u64) -> Result<(), BusFault> {
+    fn event(&mut self, cx: &mut dyn Services, event: Event<'_>) {
+        if event == Event::Alarm(0) {
+            self.counter = self.counter.wrapping_add(1);
+            cx.alarm(0, Some(cx.now()));
+        }
+    }
+    fn write(&mut self, cx: &mut dyn Services, _: Window, at: u64, _: Width, value: u64) -> Result<(), BusFault> {
+        if self.kind == 6 {
+            cx.alarm(0, Some(cx.now()));
+        }
         assert!(self.kind != 2 || at != 0x44, "a guest's offset");
         if self.kind != 5 {
             self.counter = self.counter.wrapping_add(1);
@@ -226,6 +237,7 @@ macro_rules! faulty {
     ($name:ident, $kind:literal) => {
         pub static $name: DeviceType = DeviceType {
             windows: &[WindowDecl::mmio("regs", 0x100, AccessRule::WORD)],
+            alarms: Count::Fixed(1),
             ..DeviceType::new("faulty", "Faulty device", |_| Ok(Box::new(Faulty { kind: $kind, counter: 0, secret: 0 })))
         };
     };
@@ -235,3 +247,36 @@ faulty!(PANICS, 2);
 faulty!(RESET_COUNTS, 3);
 faulty!(NOT_REPEATABLE, 4);
 faulty!(NEVER_CHANGES, 5);
+faulty!(ALARMS_FOREVER, 6);
+
+/// Memory that is read directly until a write to it, as flash in its read-array mode.
+#[derive(State)]
+pub struct Flash {
+    #[state(skip)]
+    array: Arc<Region>,
+    command: u8,
+}
+
+impl Device for Flash {
+    fn read(&mut self, _: &mut dyn Services, _: Window, _: u64, _: Width) -> Result<u64, BusFault> {
+        Ok(0x80)
+    }
+    fn write(&mut self, _: &mut dyn Services, _: Window, _: u64, _: Width, value: u64) -> Result<(), BusFault> {
+        self.command = value as u8;
+        Ok(())
+    }
+    fn settle(&mut self, cx: &mut dyn Services) {
+        cx.set_direct(Window(0), self.command == 0);
+    }
+    fn backing(&self, _: Window) -> Option<Arc<Region>> {
+        Some(self.array.clone())
+    }
+}
+
+pub static FLASH: DeviceType = DeviceType {
+    windows: &[WindowDecl::mmio("array", 0x2000, AccessRule::new(Width::B1, Width::B4))],
+    ..DeviceType::new("flash", "Flash", |props| {
+        let array = Region::new("flash", 0x2000).map_err(|e| props.refuse(e.to_string()))?;
+        Ok(Box::new(Flash { array, command: 0 }))
+    })
+};

@@ -98,6 +98,11 @@ impl RegisterInfo {
         ((old & !stored) | (value & stored)) & !cleared | set
     }
 
+    /// Does a write do anything?
+    pub const fn writable(&self) -> bool {
+        self.mask(RegAccess::ReadOnly) | self.mask(RegAccess::Reserved) != self.width.mask()
+    }
+
     /// What a guest reads when the register holds `value`.
     pub const fn read(&self, value: u64) -> u64 {
         value & !self.mask(RegAccess::WriteOnly) & !self.mask(RegAccess::Reserved)
@@ -121,19 +126,36 @@ pub fn find_register(table: &'static [RegisterInfo], offset: u64) -> Option<(&'s
 /// Reports what is wrong with a guest's write: no such register, a read-only one, or fields set
 /// that are not modelled.
 pub fn check_register_write(cx: &mut dyn Services, table: &'static [RegisterInfo], offset: u64, value: u64) {
-    let Some((reg, _)) = find_register(table, offset) else {
+    // A read-only and a write-only register may share an offset.
+    let mut at_offset = table.iter().filter(|r| r.index_of(offset).is_some());
+    let Some(reg) = at_offset.clone().find(|r| r.writable()).or_else(|| at_offset.next()) else {
         cx.guest_error(format_args!("write of {value:#x} to offset {offset:#x}, where no register is"));
         return;
     };
     if !reg.modelled {
         cx.unimplemented(format_args!("write of {value:#x} to {}", reg.name));
-    } else if reg.access == RegAccess::ReadOnly && reg.write(0, u64::MAX) == 0 {
+    } else if !reg.writable() {
         cx.guest_error(format_args!("write of {value:#x} to read-only {}", reg.name));
     }
     for f in reg.fields {
         if !f.modelled && value & f.mask() != reg.reset & f.mask() {
             cx.unimplemented(format_args!("{}.{} written as {:#x}", reg.name, f.name, field(value, f.mask())));
         }
+    }
+}
+
+/// Reports what is wrong with a guest's read: no such register, a write-only one, or one that is
+/// not modelled.
+pub fn check_register_read(cx: &mut dyn Services, table: &'static [RegisterInfo], offset: u64) {
+    let mut found = table.iter().filter(|r| r.index_of(offset).is_some()).peekable();
+    let Some(reg) = found.peek().copied() else {
+        cx.guest_error(format_args!("read at offset {offset:#x}, where no register is"));
+        return;
+    };
+    if !reg.modelled {
+        cx.unimplemented(format_args!("read of {}", reg.name));
+    } else if found.all(|r| r.read(u64::MAX) == 0) {
+        cx.guest_error(format_args!("read of write-only {}", reg.name));
     }
 }
 

@@ -57,12 +57,7 @@ fn refused(rule: AccessRule, at: u64, size: Width) -> Result<(), BusFault> {
 }
 
 /// Reads by whole registers.
-pub(crate) fn read(
-    rule: AccessRule,
-    at: u64,
-    size: Width,
-    mut register: impl FnMut(u64, Width) -> Result<u64, BusFault>,
-) -> Result<u64, BusFault> {
+pub(crate) fn read(rule: AccessRule, at: u64, size: Width, mut register: impl FnMut(u64, Width) -> Result<u64, BusFault>) -> Result<u64, BusFault> {
     refused(rule, at, size)?;
     let mut value = 0;
     for part in parts(rule, at, size) {
@@ -76,13 +71,7 @@ pub(crate) fn read(
 pub(crate) type Register<'a> = dyn FnMut(u64, Width, Option<u64>) -> Result<u64, BusFault> + 'a;
 
 /// Writes by whole registers.
-pub(crate) fn write(
-    rule: AccessRule,
-    at: u64,
-    size: Width,
-    value: u64,
-    register: &mut Register<'_>,
-) -> Result<(), BusFault> {
+pub(crate) fn write(rule: AccessRule, at: u64, size: Width, value: u64, register: &mut Register<'_>) -> Result<(), BusFault> {
     refused(rule, at, size)?;
     for part in parts(rule, at, size) {
         let mut whole = ((value >> (8 * part.from)) & part.mask()) << (8 * part.lane);

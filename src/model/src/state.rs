@@ -178,16 +178,14 @@ impl<'a> Reader<'a> {
 
     /// Takes `n` raw bytes.
     pub fn bytes(&mut self, n: usize) -> Result<&'a [u8], StateError> {
-        let (taken, rest) =
-            self.rest.split_at_checked(n).ok_or_else(|| StateError::Short { at: self.at() })?;
+        let (taken, rest) = self.rest.split_at_checked(n).ok_or_else(|| StateError::Short { at: self.at() })?;
         self.rest = rest;
         Ok(taken)
     }
 
     /// Takes an array of raw bytes.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
-        let (taken, rest) =
-            self.rest.split_first_chunk().ok_or_else(|| StateError::Short { at: self.at() })?;
+        let (taken, rest) = self.rest.split_first_chunk().ok_or_else(|| StateError::Short { at: self.at() })?;
         self.rest = rest;
         Ok(*taken)
     }
@@ -222,21 +220,13 @@ impl<'a> Reader<'a> {
         }
         let found = self.u32()?;
         if found != fields {
-            return Err(StateError::Field {
-                at: self.at(),
-                found: format!("{found} fields"),
-                expected: format!("{fields} fields"),
-            });
+            return Err(StateError::Field { at: self.at(), found: format!("{found} fields"), expected: format!("{fields} fields") });
         }
         Ok(())
     }
 
     /// Reads one field of a struct after checking its name.
-    pub fn field(
-        &mut self,
-        name: &str,
-        value: &mut dyn FnMut(&mut Reader<'a>) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
+    pub fn field(&mut self, name: &str, value: &mut dyn FnMut(&mut Reader<'a>) -> Result<(), StateError>) -> Result<(), StateError> {
         let found = self.str()?;
         if found != name {
             return Err(StateError::Field { at: self.at(), found: found.into(), expected: name.into() });
@@ -248,11 +238,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a section, all of which `f` must consume.
-    pub fn section<T>(
-        &mut self,
-        name: &str,
-        f: impl FnOnce(&mut Reader<'a>) -> Result<T, StateError>,
-    ) -> Result<T, StateError> {
+    pub fn section<T>(&mut self, name: &str, f: impl FnOnce(&mut Reader<'a>) -> Result<T, StateError>) -> Result<T, StateError> {
         let len = self.u32()? as usize;
         let mut inner = Reader { rest: self.bytes(len)?, path: self.path.clone() };
         inner.path.push(name.into());

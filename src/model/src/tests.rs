@@ -145,6 +145,77 @@ fn a_sender_faster_than_the_guest_is_held_back() {
     assert_eq!(port.bytes(&[3]), 0);
 }
 
+#[test]
+fn dma_reaches_other_devices_but_not_the_one_that_does_it() {
+    let mut m = MachineBuilder::new("m", 1);
+    let a = m.device(&REFERENCE, "a", Props::new(&REFERENCE)).unwrap();
+    let f = m.device(&FLASH, "f", Props::new(&FLASH)).unwrap();
+    m.place(a, "regs", 0x1000).unwrap();
+    m.place(f, "array", 0x4000).unwrap();
+    let m = m.build().unwrap();
+    let fire = |dma: u64| {
+        m.write(CoreId(0), 0x1000 + DMA, Width::B4, dma).unwrap();
+        m.write(CoreId(0), 0x1000 + TIMER, Width::B4, 0).unwrap();
+        m.run_alarms(m.clock().now());
+        m.read(CoreId(0), 0x1000 + RIS, Width::B4).unwrap()
+    };
+    assert_eq!(fire(0x4000), 1);
+    assert_eq!(m.read(CoreId(0), 0x4000, Width::B4), Ok(0x80), "the flash took the write and left read-array mode");
+    assert_eq!(fire(0x1000 + SCRATCH), 3);
+    m.write(CoreId(0), 0x1000 + RIS, Width::B4, 3).unwrap();
+    assert_eq!(fire(0x9000), 3, "nothing answers there");
+}
+
+#[test]
+fn an_alarm_set_again_and_again_does_not_hang_the_machine() {
+    let b = Bench::new(&ALARMS_FOREVER, &[]);
+    b.write32("regs", 0, 0);
+    b.machine.run_alarms(b.machine.clock().now());
+    assert!(b.machine.next_alarm().is_some() && b.machine.counters().alarms >= 1000);
+}
+
+#[test]
+fn direct_reads_come_from_memory_and_stay_with_a_snapshot() {
+    check(&FLASH).unwrap();
+    let b = Bench::new(&FLASH, &[]);
+    let flash = b.machine.regions().iter().find(|r| r.name() == "flash").unwrap().clone();
+    flash.store(0x10, 4, 0xfeed).unwrap();
+    let direct = || matches!(b.machine.space().find(0x1_0000_0010), Some(Mapping::Ram { read_only: true, .. }));
+    assert!(direct());
+    assert_eq!((b.read32("array", 0x10), b.machine.counters().reads), (0xfeed, 0));
+    let saved = b.machine.save();
+    b.write32("array", 0x10, 0x70);
+    assert!(!direct());
+    assert_eq!(b.read32("array", 0x10), 0x80);
+    b.machine.load(&saved).unwrap();
+    assert!(direct());
+    b.write32("array", 0, 1);
+    b.machine.reset(Reset::Warm);
+    assert_eq!((b.read32("array", 0x10), flash.load(0x10, 4)), (0xfeed, Ok(0xfeed)));
+}
+
+#[test]
+fn events_survive_a_log() {
+    let events = [
+        HostEventKind::Bytes { port: 1, bytes: vec![1, 2, 3] },
+        HostEventKind::Frame { port: 2, frame: vec![] },
+        HostEventKind::Writable { port: 3 },
+        HostEventKind::Open { port: 4, open: true },
+        HostEventKind::Pin { pin: 5, level: true },
+        HostEventKind::WallClock { base: 1 << 60 },
+    ];
+    for kind in events {
+        let event = HostEvent { device: DeviceId(9), kind };
+        let mut w = Writer::new();
+        event.save(&mut w);
+        let bytes = w.finish();
+        let mut r = Reader::new("log", &bytes);
+        assert_eq!(HostEvent::load(&mut r), Ok(event));
+        r.finish().unwrap();
+        assert!(HostEvent::load(&mut Reader::new("log", &bytes[..bytes.len() - 1])).is_err());
+    }
+}
+
 /// Two devices whose `echo` outputs (the inverse of their inputs) drive each other.
 fn pair(second_back: bool) -> Result<Arc<Machine>, BuildError> {
     let mut m = MachineBuilder::new("pair", 2);
@@ -330,4 +401,23 @@ fn the_device_tree_node_comes_from_the_placement() {
     assert!(m.describe(a, &mut |name, build| text.child(name, build)));
     let want = "reference@109000000{compatible=proteus,reference;reg=[1, 9000000, 0, 1000];interrupts=[2, 1, 4];}";
     assert_eq!(text.0, want);
+}
+
+#[test]
+fn a_machine_is_shared_by_threads() {
+    let b = bench();
+    std::thread::scope(|s| {
+        for core in 0..2u16 {
+            let m = &b.machine;
+            s.spawn(move || {
+                for n in 0..1000u32 {
+                    m.write(CoreId(core), 0x1_0000_0000 + BANKED, Width::B4, n.into()).unwrap();
+                    assert_eq!(m.read(CoreId(core), 0x1_0000_0000 + BANKED, Width::B4), Ok(n.into()));
+                    m.post(HostEvent { device: b.device, kind: HostEventKind::Pin { pin: usize::from(core), level: n % 2 == 0 } });
+                    m.deliver_events();
+                }
+            });
+        }
+    });
+    assert_eq!(b.machine.counters().events, 2000);
 }

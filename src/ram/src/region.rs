@@ -100,22 +100,13 @@ impl Region {
         let file = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).map_err(host("memfd_create"))?;
         let mapped_len = len.next_multiple_of(PAGE_SIZE);
         rustix::fs::ftruncate(&file, mapped_len).map_err(host("ftruncate"))?;
-        let mapped = usize::try_from(mapped_len)
-            .map_err(|_| RegionError::Length { name: name.into(), len })?;
+        let mapped = usize::try_from(mapped_len).map_err(|_| RegionError::Length { name: name.into(), len })?;
         // SAFETY: a null hint lets the kernel choose an unused range, so no existing mapping is
         // replaced; the file is at least `mapped` bytes long and never shrunk, so no access to
         // the range can fault with SIGBUS for being past its end.
-        let base = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                mapped,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED | MapFlags::NORESERVE,
-                &file,
-                0,
-            )
-        }
-        .map_err(host("mmap"))?;
+        let base =
+            unsafe { rustix::mm::mmap(std::ptr::null_mut(), mapped, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::NORESERVE, &file, 0) }
+                .map_err(host("mmap"))?;
         let Some(base) = NonNull::new(base.cast::<u8>()) else {
             return Err(host("mmap")(rustix::io::Errno::NOMEM));
         };
@@ -333,14 +324,7 @@ impl Region {
         let first = offset.next_multiple_of(PAGE_SIZE);
         // The tail of a partial last page belongs to nobody else, so it may go with it.
         let last = if end == self.len { self.mapped as u64 } else { end & !(PAGE_SIZE - 1) };
-        let punched = first < last
-            && rustix::fs::fallocate(
-                &self.file,
-                FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
-                first,
-                last - first,
-            )
-            .is_ok();
+        let punched = first < last && rustix::fs::fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, first, last - first).is_ok();
         if punched {
             self.fill(offset, first - offset, 0)?;
             if last < end {
@@ -439,10 +423,7 @@ impl Region {
     pub fn set_code(&self, page: u64) -> bool {
         let bit = 1 << (page % 64);
         self.has_code.store(true, Ordering::SeqCst);
-        let new = self
-            .code
-            .get((page / 64) as usize)
-            .is_some_and(|w| w.fetch_or(bit, Ordering::SeqCst) & bit == 0);
+        let new = self.code.get((page / 64) as usize).is_some_and(|w| w.fetch_or(bit, Ordering::SeqCst) & bit == 0);
         fence(Ordering::SeqCst);
         new
     }
