@@ -44,6 +44,8 @@ void print_fault(void)
 {
     u32 ec = last_fault.esr >> 26 & 0x3f;
     print("%s", class_name(ec));
+    if (ec == 0)
+        print(" 0x%08x", *(u32 *)last_fault.elr);
     if (ec == 0x20 || ec == 0x21 || ec == 0x24 || ec == 0x25)
         print(", %s, at address 0x%lx", abort_name(last_fault.esr & 0x3f), last_fault.far);
     print(" (ESR 0x%08lx, pc 0x%lx)", last_fault.esr, last_fault.elr);

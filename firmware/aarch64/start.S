@@ -82,6 +82,8 @@ from_el3:
     eret
 
 from_el2:
+    ldr     x0, =el2_vectors
+    msr     vbar_el2, x0
     ldr     x0, =0x0000030080000000 /* HCR_EL2: API, APK, RW */
     msr     hcr_el2, x0
     isb
@@ -122,9 +124,11 @@ from_el2:
     eret
     .ltorg
 
-/* void kernel_jump(u64 entry, u64 dtb): the MMU is off already. */
+/* void kernel_jump(u64 entry, u64 dtb): the MMU is off already. A kernel starts at
+   EL2 if this program did: PSCI will start the other cores there too. */
     .section .text.kernel_jump, "ax"
     .globl kernel_jump
+    .equ    BACK_TO_EL2, 0x4b
 kernel_jump:
     msr     daifset, #0xf
     mov     x4, x0
@@ -135,7 +139,36 @@ kernel_jump:
     ic      iallu
     dsb     sy
     isb
+    ldr     x5, =entry_el
+    ldr     w5, [x5]
+    cmp     w5, #2
+    b.eq    1f
     br      x4
+1:  hvc     #BACK_TO_EL2
+    .ltorg
+
+/* At EL2 only the call above is served; anything else that gets here stops. */
+    .section .text.vectors, "ax"
+    .balign 2048
+el2_vectors:
+    .rept   8
+    .balign 128
+    b       .
+    .endr
+    .balign 128                     /* synchronous, from AArch64 at EL1 */
+    mrs     x5, esr_el2
+    ldr     w6, =(0x16 << 26 | 1 << 25 | BACK_TO_EL2)
+    cmp     w5, w6
+    b.ne    .
+    mov     x5, #0x3c9              /* EL2h, DAIF masked */
+    msr     spsr_el2, x5
+    msr     elr_el2, x4
+    eret
+    .rept   7
+    .balign 128
+    b       .
+    .endr
+    .ltorg
 
 /* void mmu_set_sctlr(u64 value): one place, without memory accesses between. */
     .section .text.mmu_set_sctlr, "ax"

@@ -89,6 +89,7 @@ void test_timer(void)
     check("masked by DAIF", comes(WANTED + 2, hz / 1000), 0);
     irq_enable();
     check("pending at unmask", comes(WANTED + 2, hz * LIMIT), 1);
+    check("all of them", timer_interrupts, WANTED + 2);
     note("7 interrupts");
 out:
     sysreg_write("cntv_ctl_el0", 0);
