@@ -28,12 +28,12 @@ const LONGEST: usize = ETHERNET + 0xffff;
 const EXPIRY: Duration = Duration::from_secs(1);
 
 /// What the guest's side and the network's thread share.
-struct Shared {
+pub(super) struct Shared {
     frames: Mutex<Queue>,
     /// The thread is, or is about to be, asleep in `poll` and must be woken.
     asleep: AtomicBool,
     /// The guest has buffers again.
-    guest_ready: AtomicBool,
+    pub(super) guest_ready: AtomicBool,
     stop: AtomicBool,
     waker: UnixStream,
 }
@@ -205,14 +205,14 @@ impl<'a> Poll<'a> {
 }
 
 /// The network's thread.
-struct Engine {
-    shared: Arc<Shared>,
+pub(super) struct Engine {
+    pub(super) shared: Arc<Shared>,
     sink: Arc<dyn FrameSink>,
     woken: UnixStream,
     /// The guest had no buffer for the frame at the head of the queue.
     blocked: bool,
     spec: NetUserSpec,
-    link: Link,
+    pub(super) link: Link,
     dhcp: dhcp::Server,
     tcp: Tcp,
     udp: Udp,
@@ -226,7 +226,7 @@ struct Engine {
 
 impl Engine {
     /// Opens the forwarded ports; says of each which it became and whether it was chosen here.
-    fn new(
+    pub(super) fn new(
         spec: NetUserSpec,
         sink: Arc<dyn FrameSink>,
     ) -> Result<(Engine, Vec<(Forward, bool)>), NetError> {
@@ -294,7 +294,7 @@ impl Engine {
     }
 
     /// Does all that can be done without waiting.
-    fn step(&mut self, ready: &mut Vec<(Token, PollFlags)>) {
+    pub(super) fn step(&mut self, ready: &mut Vec<(Token, PollFlags)>) {
         self.link.now = Instant::now();
         let frames = {
             let mut queue = self.shared.frames.lock();
@@ -399,7 +399,7 @@ impl Engine {
     }
 
     /// Takes a frame from the guest.
-    fn frame(&mut self, frame: &[u8]) {
+    pub(super) fn frame(&mut self, frame: &[u8]) {
         const IPV4: u16 = 0x0800;
         const ARP: u16 = 0x0806;
         let Some((header, payload)) = frame.split_at_checked(ETHERNET) else { return };

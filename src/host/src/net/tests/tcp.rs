@@ -419,6 +419,7 @@ fn more_connections_than_fit_one_after_another() {
     let mut guest = Guest::with("");
     for _ in 0..600 {
         let handle = guest.connect(to);
+        guest.established(handle);
         guest.exchange(handle, &[], true, true);
         guest.sockets.remove(handle);
     }
