@@ -6,12 +6,14 @@
 //! a user's tree must come out with the names it came in with: `__symbols__` and others that
 //! overlays need are refused by the crates that check names against the specification.
 
+mod device;
 mod edit;
 mod parse;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use device::{DeviceNode, Phandles};
 pub use edit::Chosen;
 pub use parse::parse;
 pub use write::FdtError;
