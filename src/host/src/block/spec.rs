@@ -273,6 +273,27 @@ impl BlockSpec {
         BlockSpec { node_name: None, options: NodeOptions::default(), source }
     }
 
+    /// The same image under a layer of writes that are forgotten at the end (`-snapshot`).
+    pub fn with_snapshot(mut self) -> Self {
+        // What is never written needs no layer.
+        if self.options.read_only || matches!(self.source, Source::Snapshot(_)) {
+            return self;
+        }
+        let options = self.options;
+        let node_name = self.node_name.take();
+        self.set_read_only();
+        BlockSpec { node_name, options, source: Source::Snapshot(Box::new(self)) }
+    }
+
+    /// The image itself is never written, down to its file.
+    fn set_read_only(&mut self) {
+        self.options.read_only = true;
+        match &mut self.source {
+            Source::Raw { file: Child::Inline(below), .. } | Source::Probe(below) | Source::Snapshot(below) => below.set_read_only(),
+            Source::File { .. } | Source::Null { .. } | Source::Raw { file: Child::Name(_), .. } => {}
+        }
+    }
+
     /// The argument of `-blockdev`: `key=value` pairs or a JSON object.
     pub fn parse(text: &str) -> Result<Self> {
         let pairs = if text.trim_start().starts_with('{') {
@@ -483,10 +504,6 @@ fn image(file: &str, format: Option<&str>, options: NodeOptions, snapshot: bool,
     };
     let is_file = matches!(source, Source::File { .. });
     let mut spec = node(source);
-    if snapshot {
-        // The image itself is never written.
-        spec.options.read_only = true;
-    }
     match format {
         Some("raw" | "file" | "host_device" | "null-co") => {}
         Some(other) => return no_driver("-drive", other),
@@ -496,10 +513,7 @@ fn image(file: &str, format: Option<&str>, options: NodeOptions, snapshot: bool,
         }
         None => {}
     }
-    if snapshot {
-        spec = node(Source::Snapshot(Box::new(spec)));
-    }
-    Ok(spec)
+    Ok(if snapshot { spec.with_snapshot() } else { spec })
 }
 
 impl From<Wrong> for BlockError {
@@ -533,8 +547,10 @@ mod tests {
         assert!(matches!(image.source, Source::Probe(_)));
         let image = drive("file=x,format=raw,snapshot=on").image.unwrap();
         assert!(!image.options.read_only);
+        assert!(matches!(drive("file=x,format=raw,snapshot=on,media=cdrom").image.unwrap().source, Source::File { .. }));
         let Source::Snapshot(base) = image.source else { panic!() };
         assert!(base.options.read_only);
+        assert_eq!(drive("file=x,format=raw").image.unwrap().with_snapshot(), drive("file=x,format=raw,snapshot=on").image.unwrap());
         assert!(drive("file=x,media=cdrom").image.unwrap().options.read_only);
         assert_eq!(drive("if=none,id=empty,media=cdrom").image, None);
         assert_eq!(drive("file=null-co://,if=none").image.unwrap().source, Source::Null { size: 1 << 30 });
