@@ -26,7 +26,7 @@ pub fn usage(program: &str) -> String {
         let _ = writeln!(out, "\n{heading}:");
         for row in *rows {
             let names: Vec<_> = row.names.iter().map(|name| format!("-{name}")).collect();
-            let _ = writeln!(out, "{} {}", names.join(" or "), row.value.unwrap_or_default());
+            let _ = writeln!(out, "{}", format!("{} {}", names.join(" or "), row.value.unwrap_or_default()).trim_end());
             let _ = writeln!(out, "               {}", row.doc.join(" ").trim());
         }
     }

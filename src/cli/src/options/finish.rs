@@ -10,8 +10,10 @@ use crate::error::{Problem, UsageError, shorten};
 pub(super) fn finish(mut draft: Draft) -> Result<Config, UsageError> {
     let program = draft.config.program.clone();
     let smp = std::mem::take(&mut draft.smp);
-    let given = smp.0.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
-    let at = format!("-smp {}", shorten(&given.join(",")));
+    let at = match draft.smp_text.as_str() {
+        "" => "-machine smp".to_string(),
+        text => format!("-smp {}", shorten(text)),
+    };
     draft.config.smp = topology::resolve(smp).map_err(|p| p.at(&program, &at))?;
     let mut steps = || {
         machine::memory(&mut draft).map_err(|p| (p, "-m"))?;

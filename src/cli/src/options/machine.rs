@@ -98,6 +98,7 @@ option! {
         let unknown = given.0.iter().filter(|(key, _)| !SMP_KEYS.contains(&key.as_str()));
         KeyValues(unknown.cloned().collect()).nothing_left(SMP_KEYS)?;
         draft.smp.0.extend(given.0);
+        draft.smp_text = text.into();
     }
 }
 
@@ -288,7 +289,7 @@ option! {
 
 option! {
     /// Read no configuration files (Proteus never reads any)
-    NoUserConfig: "no-user-config" | "nouserconfig", |_draft| {}
+    NoUserConfig: "no-user-config", |_draft| {}
 }
 
 /// Settles `-boot` when the line has been read.

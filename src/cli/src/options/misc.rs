@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row] = &[
 
 option! {
     /// Print this and exit
-    Help: "help" | "h" | "?", |draft| { draft.help = Some(HelpRequest::Usage); }
+    Help: "help" | "h", |draft| { draft.help = Some(HelpRequest::Usage); }
 }
 
 option! {

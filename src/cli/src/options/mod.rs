@@ -90,6 +90,7 @@ use option;
 pub struct Draft {
     config: Config,
     smp: KeyValues,
+    smp_text: String,
     memory: KeyValues,
     boot: KeyValues,
     machine_accel: Option<String>,

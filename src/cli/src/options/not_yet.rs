@@ -41,7 +41,6 @@ pub const NAMES: &[&str] = &[
     "virtfs",
     "vnc",
     "win2k-hack",
-    "writeconfig",
     "xen-attach",
     "xen-domid",
     "xen-domid-restrict",
