@@ -1,6 +1,9 @@
 /* litmus [ITERATIONS]: two threads meet on shared memory; prints how often each weak outcome was
  * seen, and fails if one was seen that the Arm memory model forbids (Arm ARM, B2.3).
  *
+ * QEMU 7.2 fails SB+stlr+ldar with two processors on an x86 host: an LDAR must not be satisfied before
+ * an earlier STLR is seen by all.
+ *
  * Each test runs over many cells, one cache line a variable. The threads meet before each batch, and
  * keep in step within one as long as both really run. */
 #include "common.h"

@@ -48,13 +48,14 @@ pub fn svg(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::Sample;
+    use crate::machine::{Run, Sample};
 
     #[test]
     fn better_goes_to_the_right_and_worse_to_the_left() {
         let mut report = Report::new("g", [String::new(), String::new()], Vec::new());
         for (side, value, wall) in [(0, 40.0, 2.0), (1, 10.0, 1.0)] {
-            report.add(side, vec![Sample { case: "int", value, unit: "u".into(), wall, memory: 1, check: String::new() }]);
+            let samples = vec![Sample { case: "int", value, unit: "u".into(), wall, memory: 1, check: String::new() }];
+            report.add(side, Run { samples, isolation: true });
         }
         let text = svg(&report);
         // The scale reaches to 4x: the middle is "the same", four times better is the right end.

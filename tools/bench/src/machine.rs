@@ -87,6 +87,14 @@ impl GuestImage {
         }
     }
 
+    /// Reads the files once, so that the first boot finds them in the host's memory as the others do.
+    pub fn warm(&self) -> Result<(), Error> {
+        for path in [&self.kernel, &self.initrd] {
+            std::fs::read(path).map_err(|error| Error::Usage(format!("cannot read {}: {error}", path.display())))?;
+        }
+        Ok(())
+    }
+
     /// The words of an emulator's command line.
     pub fn command_line(&self, emulator: &Emulator, append: &str) -> Vec<String> {
         let mut words: Vec<String> = self.machine.iter().map(|word| (*word).to_owned()).collect();
@@ -114,6 +122,16 @@ pub struct Sample {
     pub check: String,
 }
 
+/// What one boot gave.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// One for each case.
+    pub samples: Vec<Sample>,
+    /// Whether the kernel keeps its pages from its programs (KPTI): it makes every system call
+    /// dearer, so it must be the same on both sides.
+    pub isolation: bool,
+}
+
 /// The line that every program of `firmware/guest` ends with.
 #[derive(Debug, PartialEq)]
 struct ResultLine {
@@ -132,7 +150,7 @@ fn parse_result(output: &str) -> Option<ResultLine> {
 }
 
 /// Boots the guest, runs the cases, powers it off.
-pub fn measure(emulator: &Emulator, image: &GuestImage, append: &str, cases: &[&'static Case], limit: Duration) -> Result<Vec<Sample>, Error> {
+pub fn measure(emulator: &Emulator, image: &GuestImage, append: &str, cases: &[&'static Case], limit: Duration) -> Result<Run, Error> {
     let failed = |source: ConsoleError| Error::Console { emulator: emulator.program.display().to_string(), source };
     let mut command = Command::new(&emulator.program);
     let mut console = Console::spawn(command.args(image.command_line(emulator, append))).map_err(failed)?;
@@ -159,9 +177,10 @@ pub fn measure(emulator: &Emulator, image: &GuestImage, append: &str, cases: &[&
         };
         samples.push(Sample { case: case.name, value: result.value, unit: result.unit, wall, memory: memory(&console), check: result.check });
     }
+    let isolation = console.shell("dmesg | grep -q 'detected: Kernel page table isolation'", limit).map_err(failed)?.status == 0;
     console.send("poweroff -f\n").map_err(failed)?;
     console.wait_exit(limit).map_err(failed)?;
-    Ok(samples)
+    Ok(Run { samples, isolation })
 }
 
 #[cfg(test)]

@@ -93,12 +93,13 @@ fn run(arguments: &Arguments) -> Result<bool, machine::Error> {
     let versions = [emulators[0].version()?, emulators[1].version()?];
     let limit = std::time::Duration::from_secs(arguments.limit);
     let mut report = Report::new(&arguments.guest, versions, image.command_line(&emulators[1], &arguments.append));
+    image.warm()?;
     let bar = progress(u64::from(arguments.runs) * 2);
     for run in 0..arguments.runs {
         for (side, emulator) in emulators.iter().enumerate() {
             bar.set_message(format!("{} run {}", emulator.label, run + 1));
-            let samples = machine::measure(emulator, &image, &arguments.append, &cases, limit)?;
-            report.add(side, samples);
+            let measured = machine::measure(emulator, &image, &arguments.append, &cases, limit)?;
+            report.add(side, measured);
             bar.inc(1);
         }
     }

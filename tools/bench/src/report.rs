@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::machine::{Error, Sample};
+use crate::machine::{Error, Run, Sample};
 
 /// The names of the two sides.
 pub const SIDES: [&str; 2] = ["proteus", "qemu"];
@@ -63,7 +63,7 @@ pub struct Report {
     guest: String,
     versions: [String; 2],
     command_line: Vec<String>,
-    runs: [Vec<Vec<Sample>>; 2],
+    runs: [Vec<Run>; 2],
 }
 
 impl Report {
@@ -73,9 +73,9 @@ impl Report {
     }
 
     /// Adds one run of one side.
-    pub fn add(&mut self, side: usize, samples: Vec<Sample>) {
+    pub fn add(&mut self, side: usize, run: Run) {
         if let Some(runs) = self.runs.get_mut(side) {
-            runs.push(samples);
+            runs.push(run);
         }
     }
 
@@ -84,12 +84,12 @@ impl Report {
     pub fn rows(&self) -> Vec<Row> {
         let Some(first) = self.runs[0].first() else { return Vec::new() };
         let collect = |index: usize, what: fn(&Sample) -> f64| -> [Vec<f64>; 2] {
-            [0, 1].map(|side: usize| self.runs[side].iter().filter_map(|run| run.get(index)).map(what).collect())
+            [0, 1].map(|side: usize| self.runs[side].iter().filter_map(|run| run.samples.get(index)).map(what).collect())
         };
         let row = |name: String, unit: &str, more_is_better, numbers| Row { name, unit: unit.to_owned(), more_is_better, numbers };
         let mib = |sample: &Sample| sample.memory as f64 / f64::from(1 << 20);
         let mut rows = Vec::new();
-        for (index, sample) in first.iter().enumerate() {
+        for (index, sample) in first.samples.iter().enumerate() {
             if sample.case == "boot" {
                 rows.push(row("boot to prompt".into(), "s", false, collect(index, |sample| sample.wall)));
                 rows.push(row("boot memory".into(), "MiB", false, collect(index, mib)));
@@ -98,8 +98,8 @@ impl Report {
                 rows.push(row(format!("{} wall", sample.case), "s", false, collect(index, |sample| sample.wall)));
             }
         }
-        if first.len() > 1 {
-            rows.push(row("peak memory".into(), "MiB", false, collect(first.len() - 1, mib)));
+        if first.samples.len() > 1 {
+            rows.push(row("peak memory".into(), "MiB", false, collect(first.samples.len() - 1, mib)));
         }
         rows
     }
@@ -110,7 +110,9 @@ impl Report {
         for (side, version) in SIDES.iter().zip(&self.versions) {
             let _ = writeln!(text, "{side:8} {version}");
         }
-        let _ = writeln!(text, "guest    {}: {}\nruns     {} each, in turns\n", self.guest, self.command_line.join(" "), self.runs[0].len());
+        let _ = writeln!(text, "guest    {}: {}\nruns     {} each, in turns", self.guest, self.command_line.join(" "), self.runs[0].len());
+        let state = self.isolation().map(|on| if on == Some(true) { "on" } else { "off" });
+        let _ = writeln!(text, "page table isolation: {} {}, {} {}\n", SIDES[0], state[0], SIDES[1], state[1]);
         let _ = writeln!(text, "{:16} {:14} {:>34} {:>34} {:>8}", "", "", "proteus: median (min .. max)", "qemu: median (min .. max)", "ratio");
         for row in self.rows() {
             let [ours, theirs] = row.spreads().map(|spread| format!("{} ({} .. {})", short(spread.median), short(spread.min), short(spread.max)));
@@ -132,14 +134,26 @@ impl Report {
             })
             .collect();
         let all = serde_json::json!({ "guest": self.guest, "versions": { "proteus": self.versions[0], "qemu": self.versions[1] },
-            "command_line": self.command_line, "rows": rows });
+            "command_line": self.command_line, "page_table_isolation": self.isolation(), "rows": rows });
         Ok(serde_json::to_string_pretty(&all)? + "\n")
     }
 
-    /// The cases whose check is not the same in every run of both sides.
+    /// Whether the guest kernel of each side had page table isolation on.
+    fn isolation(&self) -> [Option<bool>; 2] {
+        [0, 1].map(|side: usize| self.runs[side].first().map(|run| run.isolation))
+    }
+
+    /// What makes the two sides unfit to be compared: another setting of the kernel, and the cases whose check is not the same in every run of both sides.
     pub fn differences(&self) -> Vec<String> {
-        let samples: Vec<_> = self.runs.iter().flatten().flatten().collect();
+        let samples: Vec<_> = self.runs.iter().flatten().flat_map(|run| &run.samples).collect();
         let mut found: Vec<String> = Vec::new();
+        if let [Some(ours), Some(theirs)] = self.isolation()
+            && ours != theirs
+        {
+            let [with, without] = if ours { SIDES } else { [SIDES[1], SIDES[0]] };
+            found
+                .push(format!("page table isolation (KPTI) is on under {with} and off under {without}: system calls cannot be compared; add --append kpti=on"));
+        }
         for sample in &samples {
             let odd = samples.iter().find(|other| other.case == sample.case && other.check != sample.check);
             let message = format!("{} did not compute the same everywhere", sample.case);
@@ -171,10 +185,14 @@ mod tests {
         Sample { case, value, unit: "u/s".into(), wall, memory: 64 << 20, check: check.into() }
     }
 
+    fn run(boot: f64, speed: f64, check: &str) -> Run {
+        Run { samples: vec![sample("boot", boot, boot, ""), sample("int", speed, 1.0, check)], isolation: true }
+    }
+
     fn report() -> Report {
         let mut report = Report::new("g", ["1".into(), "2".into()], vec!["-M".into(), "virt".into()]);
         for (side, boot, speed) in [(0, 1.0, 300.0), (1, 4.0, 100.0), (0, 2.0, 500.0), (1, 6.0, 100.0), (0, 3.0, 400.0), (1, 5.0, 100.0)] {
-            report.add(side, vec![sample("boot", boot, boot, ""), sample("int", speed, 1.0, "0x1")]);
+            report.add(side, run(boot, speed, "0x1"));
         }
         report
     }
@@ -196,8 +214,16 @@ mod tests {
     fn another_check_is_reported_once() {
         let mut report = report();
         assert!(report.differences().is_empty());
-        report.add(0, vec![sample("boot", 1.0, 1.0, ""), sample("int", 1.0, 1.0, "0x2")]);
+        report.add(0, run(1.0, 1.0, "0x2"));
         assert_eq!(report.differences().len(), 1, "{:?}", report.differences());
+    }
+
+    #[test]
+    fn another_setting_of_the_kernel_is_reported() {
+        let mut report = Report::new("g", [String::new(), String::new()], Vec::new());
+        report.add(0, Run { isolation: false, ..run(1.0, 1.0, "0x1") });
+        report.add(1, run(1.0, 1.0, "0x1"));
+        assert!(report.differences().iter().any(|text| text.contains("on under qemu and off under proteus")), "{:?}", report.differences());
     }
 
     #[test]
