@@ -1,1 +1,27 @@
-//! Executing guests: the Ops trait, the interpreter, blocks, budgets, schedulers
+//! Executing guests: the [`Ops`] trait that instructions are written against, the interpreter,
+//! blocks, and the run loop of a translated core.
+//!
+//! This crate has no `unsafe`: what needs it (host addresses of guest memory) is in
+//! `proteus-ram`, and compiled code is entered by `proteus-translator` behind [`Tier`].
+#![forbid(unsafe_code)]
+
+pub mod block;
+pub mod core;
+pub mod cpu;
+mod eval;
+pub mod fp;
+pub mod jump;
+pub mod ops;
+pub mod prim;
+pub mod region;
+pub mod scan;
+pub mod semihosting;
+pub mod system;
+pub mod target;
+pub mod vector;
+
+pub use crate::core::{Core, Fault, InstructionClock, Run};
+pub use crate::cpu::{Cpu, Stop, Thresholds};
+pub use crate::ops::Ops;
+pub use crate::region::{Compiled, Left, Source, Tier};
+pub use crate::target::{Access, BusError, Decoded, HelperFn, Interpret, Layout, Step, Target, Translation, WORDS};

@@ -275,8 +275,9 @@ fn functions(t: &mut Text, table: &Table, module: &str) {
     t.line("/// The semantic functions, instantiated for one executor.");
     t.line("pub struct Table<O>(core::marker::PhantomData<O>);");
     t.line("impl<O: Ops> Table<O> {");
-    t.line("/// By instruction: extracts the arguments from the word and runs the meaning.");
-    t.line("pub const FUNCTIONS: [fn(&mut O, u32) -> R<O>; COUNT] = [");
+    t.line("/// By instruction: extracts the arguments from the word, runs the meaning and lets the");
+    t.line("/// executor finish with the result.");
+    t.line("pub const FUNCTIONS: [fn(&mut O, u32) -> O::Out; COUNT] = [");
     for p in &table.patterns {
         t.line(&format!("    Self::{},", ident(&p.name.to_lowercase())));
     }
@@ -287,8 +288,9 @@ fn functions(t: &mut Text, table: &Table, module: &str) {
             Some(s) => ("word", format!(", &{}::{name}(word)", table.sets[s].type_name)),
             None => ("_word", String::new()),
         };
-        t.line(&format!("fn {name}(o: &mut O, {word}: u32) -> R<O> {{"));
-        t.line(&format!("{module}::{name}(o{args})"));
+        t.line(&format!("fn {name}(o: &mut O, {word}: u32) -> O::Out {{"));
+        t.line(&format!("let r = {module}::{name}(o{args});"));
+        t.line("o.finish(r)");
         t.line("}");
     }
     t.line("}");

@@ -1,0 +1,214 @@
+//! Blocks: runs of decoded instructions, ready for the interpreter, and the map that finds them.
+//!
+//! A block lies within one guest page, holds at most [`LONGEST`] instructions and is known by
+//! (physical address, virtual address, mode). Each page lists its blocks, so that a store to a
+//! page with code drops what it overlaps.
+
+use crate::core::Core;
+use crate::region::Compiled;
+use crate::scan::Ends;
+use crate::target::{Decoded, Interpret, Target};
+use proteus_model::Mapping;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Instructions in a block at most.
+pub const LONGEST: usize = 64;
+
+/// One pre-decoded instruction.
+pub struct Op<T: Target> {
+    /// Its function.
+    pub interpret: Interpret<T>,
+    /// Its word.
+    pub word: u32,
+    /// Its length in bytes.
+    pub length: u8,
+}
+
+/// What a block is known by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Key {
+    /// Guest physical address of the first instruction.
+    pub phys: u64,
+    /// Its virtual address, which is a constant in the code.
+    pub pc: u64,
+    /// The translation mode.
+    pub mode: u16,
+}
+
+/// One block.
+pub struct Block<T: Target> {
+    /// What it is known by.
+    pub key: Key,
+    /// Bytes of guest code.
+    pub bytes: u64,
+    /// The instructions; never empty.
+    pub ops: Box<[Op<T>]>,
+    /// How the last one ends it.
+    pub ends: Ends,
+    /// Times it was interpreted, saturating.
+    pub count: u32,
+    /// Compiled code that begins here.
+    pub compiled: Option<Compiled>,
+}
+
+/// A fast hash for keys that are addresses.
+#[derive(Default)]
+pub struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.write_u64(*b as u64);
+        }
+    }
+    fn write_u64(&mut self, v: u64) {
+        self.0 = (self.0.rotate_left(5) ^ v).wrapping_mul(0x517c_c1b7_2722_0a95);
+        self.0 ^= self.0 >> 32;
+    }
+    fn write_u16(&mut self, v: u16) {
+        self.write_u64(v as u64);
+    }
+}
+
+/// A map keyed by addresses.
+pub type AddressMap<K, V> = HashMap<K, V, BuildHasherDefault<AddressHasher>>;
+
+/// The blocks of one core.
+pub struct Blocks<T: Target> {
+    slab: Vec<Option<Block<T>>>,
+    free: Vec<usize>,
+    map: AddressMap<Key, usize>,
+    pages: AddressMap<u64, Vec<usize>>,
+}
+
+impl<T: Target> Default for Blocks<T> {
+    fn default() -> Self {
+        Blocks { slab: Vec::new(), free: Vec::new(), map: AddressMap::default(), pages: AddressMap::default() }
+    }
+}
+
+/// Blocks kept before all are dropped and decoded anew: bounds what a guest can make us hold.
+const MOST: usize = 400_000;
+
+impl<T: Target> Blocks<T> {
+    /// The block at `index`.
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> Option<&Block<T>> {
+        self.slab.get(index)?.as_ref()
+    }
+
+    /// The block at `index`, to change.
+    #[inline(always)]
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut Block<T>> {
+        self.slab.get_mut(index)?.as_mut()
+    }
+
+    /// The index of the block known by `key`.
+    pub fn find(&self, key: Key) -> Option<usize> {
+        self.map.get(&key).copied()
+    }
+
+    /// Blocks there are.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// Adds a block; true where its page had none before.
+    pub fn insert(&mut self, block: Block<T>) -> (usize, bool) {
+        let key = block.key;
+        let index = match self.free.pop() {
+            Some(i) => {
+                self.slab[i] = Some(block);
+                i
+            }
+            None => {
+                self.slab.push(Some(block));
+                self.slab.len() - 1
+            }
+        };
+        self.map.insert(key, index);
+        let list = self.pages.entry(key.phys >> 12).or_default();
+        list.push(index);
+        (index, list.len() == 1)
+    }
+
+    /// Whether so many blocks are held that all should go.
+    pub fn full(&self) -> bool {
+        self.map.len() >= MOST
+    }
+
+    /// Drops everything; gives the pages (physical page numbers) that had blocks.
+    pub fn clear(&mut self) -> Vec<u64> {
+        self.slab.clear();
+        self.free.clear();
+        self.map.clear();
+        self.pages.drain().map(|(p, _)| p).collect()
+    }
+
+    /// Drops the blocks that overlap `bytes` at `phys` (within one page), and compiled code that
+    /// does. Gives the pcs and indices of the blocks whose jump cache entries must go, and
+    /// whether the page has no block any more.
+    pub fn drop_range(&mut self, phys: u64, bytes: u64) -> (Vec<(u64, usize)>, bool) {
+        let Some(list) = self.pages.get_mut(&(phys >> 12)) else { return (Vec::new(), false) };
+        let mut gone = Vec::new();
+        let end = phys + bytes;
+        list.retain(|&i| {
+            let Some(b) = self.slab[i].as_mut() else { return false };
+            if b.key.phys < end && phys < b.key.phys + b.bytes {
+                gone.push((b.key.pc, i));
+                self.map.remove(&b.key);
+                self.slab[i] = None;
+                self.free.push(i);
+                return false;
+            }
+            if b.compiled.as_ref().is_some_and(|c| c.overlaps(b.key, phys, end)) {
+                gone.push((b.key.pc, i));
+                b.compiled = None;
+                b.count = 0;
+            }
+            true
+        });
+        let empty = list.is_empty();
+        if empty {
+            self.pages.remove(&(phys >> 12));
+        }
+        (gone, empty)
+    }
+}
+
+/// Decodes the block at `pc`, whose first instruction is at `phys`. `None` where there is no RAM
+/// or ROM to fetch from.
+pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Option<Block<T>> {
+    let mut page = [0; 4096];
+    let left = 4096 - (phys & 0xfff) as usize;
+    let bytes = &mut page[..left];
+    match core.space.find(phys)? {
+        Mapping::Ram { region, offset, .. } => region.read(offset, bytes).ok()?,
+        _ => return None,
+    }
+    let mut ops = Vec::with_capacity(16);
+    let mut at = 0;
+    let mut ends = Ends::No;
+    while at < left && ops.len() < LONGEST {
+        let Some(d): Option<Decoded<T>> = T::decode(core, pc.wrapping_add(at as u64), &bytes[at..], mode) else { break };
+        ops.push(Op { interpret: d.interpret, word: d.word, length: d.length });
+        at += d.length as usize;
+        ends = d.seen.ends;
+        if ends != Ends::No {
+            break;
+        }
+    }
+    if ops.is_empty() {
+        return None;
+    }
+    Some(Block { key: Key { phys, pc, mode }, bytes: at as u64, ops: ops.into_boxed_slice(), ends, count: 0, compiled: None })
+}

@@ -1,0 +1,436 @@
+//! The run loop of one translated core: blocks, the interpreter, the way into compiled code and
+//! out of it, exceptions and interrupts between blocks.
+
+use crate::block::{self, Blocks, Key};
+use crate::core::Core;
+use crate::jump;
+use crate::region::{self, Compiled, Left, Tier};
+use crate::system::Message;
+use crate::target::{Access, BusError, Step, Target};
+use proteus_ram::tlb::{PAGE_MASK, PAGE_SIZE};
+
+/// Why a core stopped running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The instructions it was allowed are used up.
+    Budget,
+    /// It waits for an interrupt.
+    Halted,
+    /// It is powered off.
+    Off,
+    /// It was asked to look at something: its inbox, an interrupt line, the machine's requests.
+    Kicked,
+}
+
+/// When blocks move up a tier.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    /// Interpretations of a block before it is offered to the compiling tier.
+    pub compile: u32,
+}
+
+/// A core with its blocks and its compiling tier.
+pub struct Cpu<T: Target> {
+    /// The core.
+    pub core: Box<Core<T>>,
+    blocks: Blocks<T>,
+    tier: Option<Box<dyn Tier<T>>>,
+    stub: u64,
+    thresholds: Thresholds,
+    /// Bytes of an instruction in memory, to compare code with what it was compiled from.
+    bytes_of: fn(&region::SourceInstruction) -> [u8; 4],
+    /// Blocks interpreted until finished code is asked for.
+    poll: u32,
+}
+
+/// Blocks interpreted between two looks for finished code.
+const POLL: u32 = 256;
+
+impl<T: Target> Cpu<T> {
+    /// A core run by the interpreter, and by `tier` where one is given.
+    pub fn new(core: Box<Core<T>>, tier: Option<Box<dyn Tier<T>>>, thresholds: Thresholds) -> Cpu<T> {
+        let stub = tier.as_ref().map_or(0, |t| t.exit_stub());
+        Cpu { core, blocks: Blocks::default(), tier, stub, thresholds, bytes_of: |i| i.word.to_le_bytes(), poll: POLL }
+    }
+
+    /// Runs at most `budget` instructions; stops at exactly that many in deterministic runs, and
+    /// at the end of the block otherwise.
+    pub fn run(&mut self, budget: i64) -> Stop {
+        let stop = self.run_inner(budget);
+        let core = &mut *self.core;
+        core.retired += (core.granted - core.run.budget) as u64;
+        core.granted = 0;
+        core.run.budget = 0;
+        stop
+    }
+
+    fn run_inner(&mut self, budget: i64) -> Stop {
+        self.core.granted = budget;
+        self.core.run.budget = budget;
+        self.core.run.ahead = 0;
+        loop {
+            self.read_mail();
+            self.drop_stale();
+            let core = &mut *self.core;
+            if core.machine.space_generation() != core.space.generation() {
+                core.space = core.machine.space();
+                self.forget();
+            }
+            if self.core.wait_settled {
+                self.core.wait_settled = false;
+                self.wait_for_others();
+            }
+            if self.core.forget_blocks {
+                self.forget();
+            }
+            let core = &mut *self.core;
+            if !core.powered {
+                match core.system.take_start(core.id) {
+                    Some(s) => {
+                        T::reset(core);
+                        T::start(core, s.entry, s.argument);
+                        core.powered = true;
+                        core.halted = false;
+                        core.tlb.flush(|_| true);
+                        core.jumps.clear();
+                        core.resync();
+                    }
+                    None => return Stop::Off,
+                }
+            }
+            if core.halted {
+                if !T::wakes(core) {
+                    return Stop::Halted;
+                }
+                core.halted = false;
+            }
+            if let Some(e) = T::interrupt(core) {
+                let pc = core.pc();
+                T::take(core, e, pc);
+                core.resync();
+            }
+            self.run_blocks();
+            let core = &*self.core;
+            if core.halted || !core.powered || core.wait_settled {
+                continue;
+            }
+            if core.run.budget <= 0 || core.deterministic.is_none() {
+                return if core.lines.kicked() { Stop::Kicked } else { Stop::Budget };
+            }
+        }
+    }
+
+    /// Reads the inbox; what it says is done before the next block.
+    pub fn read_mail(&mut self) {
+        loop {
+            let mail = self.core.system.mail(self.core.id);
+            for m in mail {
+                match m {
+                    Message::Flush(f) => self.core.flush_tlb(f),
+                    Message::Code(phys, bytes) => self.core.stale.push((phys, bytes)),
+                    Message::Protect(phys) => self.protect(phys),
+                }
+            }
+            if self.core.system.mail_done(self.core.id) {
+                return;
+            }
+        }
+    }
+
+    fn protect(&mut self, phys: u64) {
+        let core = &mut *self.core;
+        if let Some(proteus_model::Mapping::Ram { region, offset, .. }) = core.space.find(phys) {
+            let region = region.clone();
+            core.tlb.protect(&region, offset & PAGE_MASK);
+        }
+    }
+
+    /// Drops the blocks that lie in written memory.
+    fn drop_stale(&mut self) {
+        while let Some((phys, bytes)) = self.core.stale.pop() {
+            let mut at = phys;
+            let end = phys.saturating_add(bytes);
+            while at < end {
+                let n = (PAGE_SIZE - (at & !PAGE_MASK)).min(end - at);
+                let (gone, empty) = self.blocks.drop_range(at, n);
+                for (pc, i) in gone {
+                    self.core.jumps.forget_block(pc, i as u64);
+                }
+                if empty {
+                    self.release_page(at & PAGE_MASK);
+                }
+                at += n;
+            }
+        }
+    }
+
+    /// Lets stores to the page take the fast path again, where no core has blocks in it.
+    fn release_page(&mut self, phys: u64) {
+        // Other cores may still have blocks there; with one core nobody has.
+        if self.core.system.cores() == 1
+            && let Some(proteus_model::Mapping::Ram { region, offset, .. }) = self.core.space.find(phys)
+        {
+            region.clear_code(offset / PAGE_SIZE);
+        }
+    }
+
+    /// Runs blocks until the budget is used up or the state must be looked at.
+    fn run_blocks(&mut self) {
+        loop {
+            let core = &mut *self.core;
+            let pc = core.pc();
+            let (index, code) = match core.jumps.find(pc, core.run.context) {
+                Some(e) => (e.block as usize, e.code),
+                None => match self.look_up(pc) {
+                    Some(found) => found,
+                    None => return,
+                },
+            };
+            let again = if code != self.stub { self.run_compiled(code) } else { self.interpret(index) };
+            if !again {
+                return;
+            }
+            if !self.core.stale.is_empty() {
+                self.drop_stale();
+            }
+        }
+    }
+
+    /// Finds or decodes the block at `pc` and enters it in the jump cache. `None` where an
+    /// exception was taken instead.
+    fn look_up(&mut self, pc: u64) -> Option<(usize, u64)> {
+        let core = &mut *self.core;
+        let phys = match core.fetch(pc) {
+            Ok(p) => p,
+            Err(e) => {
+                T::take(core, e, pc);
+                core.resync();
+                return None;
+            }
+        };
+        let key = Key { phys, pc, mode: core.run.mode };
+        let index = match self.blocks.find(key) {
+            Some(i) => i,
+            None => self.translate(key)?,
+        };
+        let code = self.blocks.get(index).and_then(|b| b.compiled.as_ref()).map_or(self.stub, |c| c.entry);
+        let core = &mut *self.core;
+        core.jumps.insert(jump::Entry { pc, context: core.run.context, code, block: index as u64 });
+        Some((index, code))
+    }
+
+    /// Decodes the block known by `key`. The page is marked as holding code, and every core's
+    /// fast path for stores to it withheld, before its bytes are read.
+    fn translate(&mut self, key: Key) -> Option<usize> {
+        if self.blocks.full() {
+            self.blocks.clear();
+            self.core.jumps.clear();
+        }
+        let core = &mut *self.core;
+        let place = match core.space.find(key.phys) {
+            Some(proteus_model::Mapping::Ram { region, offset, .. }) => Some((region.clone(), offset)),
+            _ => None,
+        };
+        if let Some((region, offset)) = place
+            && region.set_code(offset / PAGE_SIZE)
+        {
+            core.tlb.protect(&region, offset & PAGE_MASK);
+            core.system.protect(core.id, key.phys & PAGE_MASK);
+            self.wait_for_others();
+        }
+        let core = &mut *self.core;
+        match block::decode(core, key.pc, key.phys, key.mode) {
+            Some(b) => Some(self.blocks.insert(b).0),
+            None => {
+                let e = T::bus_error(core, key.pc, Access::Fetch, BusError::External);
+                T::take(core, e, key.pc);
+                core.resync();
+                None
+            }
+        }
+    }
+
+    /// Waits until every other core has read its inbox; this one goes on reading its own.
+    pub fn wait_for_others(&mut self) {
+        while !self.core.system.settled(self.core.id) {
+            self.read_mail();
+            std::thread::yield_now();
+        }
+    }
+
+    /// Interprets one block. False where the loop must look at the state.
+    fn interpret(&mut self, index: usize) -> bool {
+        let Some(block) = self.blocks.get_mut(index) else {
+            self.core.jumps.clear();
+            return true;
+        };
+        block.count = block.count.saturating_add(1);
+        if block.count >= self.thresholds.compile && block.count.is_power_of_two() && self.tier.is_some() {
+            self.offer(index);
+        }
+        let Some(block) = self.blocks.get(index) else { return true };
+        let core = &mut *self.core;
+        let n = block.ops.len();
+        let mut ops = &block.ops[..];
+        if core.run.budget < n as i64 {
+            if core.deterministic.is_none() || core.run.budget <= 0 {
+                core.run.budget = core.run.budget.min(0);
+                return false;
+            }
+            ops = &ops[..core.run.budget as usize];
+        }
+        let n = ops.len() as u64;
+        core.run.budget -= n as i64;
+        let mut pc = block.key.pc;
+        let mut step = Step::Next;
+        for (i, op) in ops.iter().enumerate() {
+            core.run.pc = pc;
+            core.run.ahead = n - i as u64;
+            pc = pc.wrapping_add(op.length as u64);
+            core.run.next_pc = pc;
+            step = (op.interpret)(core, op.word);
+            if step != Step::Next {
+                break;
+            }
+        }
+        let left = core.run.ahead;
+        core.run.ahead = 0;
+        let again = Self::finish_block(core, step, pc, left);
+        self.poll -= 1;
+        if self.poll == 0 {
+            self.poll = POLL;
+            self.install_finished();
+        }
+        again
+    }
+
+    /// What follows the last interpreted instruction of a block; `left` counts it and those after.
+    #[inline(always)]
+    fn finish_block(core: &mut Core<T>, step: Step, pc: u64, left: u64) -> bool {
+        match step {
+            Step::Next => {
+                *core.word_mut(T::LAYOUT.pc) = pc;
+                true
+            }
+            Step::Jumped => {
+                let target = core.run.target_pc;
+                *core.word_mut(T::LAYOUT.pc) = target;
+                true
+            }
+            Step::Resync => {
+                core.run.budget += left as i64 - 1;
+                *core.word_mut(T::LAYOUT.pc) = pc;
+                core.resync();
+                !Self::looks(core)
+            }
+            Step::Exit => {
+                core.run.budget += left as i64 - 1;
+                core.resync();
+                !Self::looks(core)
+            }
+            Step::Fault => {
+                core.run.budget += left as i64;
+                Self::take_pending(core);
+                false
+            }
+        }
+    }
+
+    /// Whether the outer loop has something to look at after a change of state.
+    #[inline(always)]
+    fn looks(core: &mut Core<T>) -> bool {
+        core.halted || !core.powered || core.attention || core.lines.pins() != 0
+    }
+
+    fn take_pending(core: &mut Core<T>) {
+        if let Some(e) = core.pending.take() {
+            let pc = core.run.pc;
+            T::take(core, e, pc);
+        }
+        core.resync();
+    }
+
+    /// Runs compiled code. False where the loop must look at the state.
+    fn run_compiled(&mut self, code: u64) -> bool {
+        let core = &mut *self.core;
+        let Some(tier) = self.tier.as_mut() else { return true };
+        match tier.enter(core, code) {
+            Left::Unlinked => core.run.budget > 0,
+            Left::Budget => {
+                if core.deterministic.is_none() || core.run.budget <= 0 {
+                    core.run.budget = core.run.budget.min(0);
+                    return false;
+                }
+                // Exactly so many instructions are left, fewer than the block has.
+                let pc = core.pc();
+                let Some(index) = self.block_at(pc) else { return false };
+                self.interpret(index)
+            }
+            Left::Resync => {
+                core.resync();
+                !Self::looks(core)
+            }
+            Left::Fault => {
+                Self::take_pending(core);
+                false
+            }
+        }
+    }
+
+    /// The block at `pc`, whether it is compiled or not.
+    fn block_at(&mut self, pc: u64) -> Option<usize> {
+        self.look_up(pc).map(|f| f.0)
+    }
+
+    /// Offers the region at block `index` to the compiling tier.
+    fn offer(&mut self, index: usize) {
+        let Some(source) = region::form(&self.blocks, index) else { return };
+        let count = self.blocks.get(index).map_or(0, |b| b.count);
+        let Some(tier) = self.tier.as_mut() else { return };
+        if let Some(c) = tier.request(source, count) {
+            self.install(c);
+        }
+    }
+
+    fn install_finished(&mut self) {
+        let Some(tier) = self.tier.as_mut() else { return };
+        for c in tier.finished() {
+            self.install(c);
+        }
+    }
+
+    /// Puts compiled code in place, where memory still holds what it was compiled from.
+    fn install(&mut self, c: Compiled) {
+        if !region::still_there(&self.core, &c.source, self.bytes_of) {
+            return;
+        }
+        let Some(index) = self.blocks.find(c.source.entry) else { return };
+        let (pc, entry) = (c.source.entry.pc, c.entry);
+        if let Some(b) = self.blocks.get_mut(index) {
+            b.compiled = Some(c);
+        }
+        let core = &mut *self.core;
+        if core.jumps.find(pc, core.run.context).is_some_and(|e| e.block == index as u64) {
+            core.jumps.insert(jump::Entry { pc, context: core.run.context, code: entry, block: index as u64 });
+        } else {
+            core.jumps.forget_block(pc, index as u64);
+        }
+    }
+
+    /// Drops every block and translation: after a reset or a load of state.
+    pub fn forget(&mut self) {
+        for page in self.blocks.clear() {
+            self.release_page(page << 12);
+        }
+        self.core.jumps.clear();
+        self.core.tlb.flush(|_| true);
+        self.core.stale.clear();
+        self.core.forget_blocks = false;
+        self.core.resync();
+    }
+
+    /// Blocks decoded and held.
+    pub fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+}
