@@ -54,14 +54,7 @@ impl<'a> Query<'a> {
         if bytes.len() < OPTIONS || bytes[..3] != [BOOTREQUEST, 1, 6] || bytes[236..240] != MAGIC {
             return None;
         }
-        let mut query = Query {
-            bytes,
-            kind: 0,
-            mac: array(bytes, 28),
-            requested: None,
-            server: None,
-            current: address(bytes, 12),
-        };
+        let mut query = Query { bytes, kind: 0, mac: array(bytes, 28), requested: None, server: None, current: address(bytes, 12) };
         let mut rest = &bytes[OPTIONS..];
         while let [code, tail @ ..] = rest {
             rest = match code {
@@ -95,8 +88,7 @@ impl Server {
 
     /// Whether a datagram is for the DHCP server.
     pub(super) fn serves(spec: &NetUserSpec, dst: Ipv4Addr, port: u16) -> bool {
-        port == SERVER_PORT
-            && (dst == Ipv4Addr::BROADCAST || dst == spec.broadcast() || dst == spec.host)
+        port == SERVER_PORT && (dst == Ipv4Addr::BROADCAST || dst == spec.broadcast() || dst == spec.host)
     }
 
     fn nth(&self, n: usize) -> Ipv4Addr {
@@ -111,9 +103,7 @@ impl Server {
     /// The address a client has or shall get: its own, else the one it asks for, else a free one.
     fn choose(&self, mac: Mac, wish: Option<Ipv4Addr>) -> Option<usize> {
         let holds = |lease: Lease| self.leases.iter().position(|l| *l == lease);
-        holds(Lease::To(mac))
-            .or_else(|| wish.and_then(|a| self.index(a)).filter(|n| self.leases[*n] == Lease::Free))
-            .or_else(|| holds(Lease::Free))
+        holds(Lease::To(mac)).or_else(|| wish.and_then(|a| self.index(a)).filter(|n| self.leases[*n] == Lease::Free)).or_else(|| holds(Lease::Free))
     }
 
     /// Takes a client's message and answers it.
@@ -186,6 +176,10 @@ impl Server {
         }
         reply[20..24].copy_from_slice(&spec.host.octets());
         reply[24..44].copy_from_slice(&query.bytes[24..44]);
+        if let Some(file) = &spec.bootfile {
+            let len = file.len().min(127);
+            reply[108..108 + len].copy_from_slice(&file.as_bytes()[..len]);
+        }
         reply[236..240].copy_from_slice(&MAGIC);
 
         let mut option = |code: u8, value: &[u8]| {
@@ -211,6 +205,9 @@ impl Server {
             if let Some(domain) = &spec.domain {
                 option(15, domain.as_bytes());
             }
+            if let Some(name) = &spec.tftp_server_name {
+                option(66, name.as_bytes());
+            }
             option(119, &search_list(&spec.search));
         }
         reply.push(255);
@@ -219,11 +216,7 @@ impl Server {
 
         // A client that has its address already hears it there; any other only by broadcast.
         let at_home = query.current != Ipv4Addr::UNSPECIFIED && kind == ACK;
-        let (to, mac) = if at_home && spec.contains(query.current) {
-            (query.current, query.mac)
-        } else {
-            (Ipv4Addr::BROADCAST, [0xff; 6])
-        };
+        let (to, mac) = if at_home && spec.contains(query.current) { (query.current, query.mac) } else { (Ipv4Addr::BROADCAST, [0xff; 6]) };
         link.send_udp((spec.host, SERVER_PORT), (to, CLIENT_PORT), &reply, Some(mac));
     }
 }

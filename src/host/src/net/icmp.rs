@@ -96,8 +96,7 @@ impl Pings {
     }
 
     fn forward(&mut self, packet: &Packet<'_>, id: u16, now: Instant) -> rustix::io::Result<()> {
-        let known =
-            |p: &Ping| p.guest == packet.src && p.peer == packet.dst && p.id == id;
+        let known = |p: &Ping| p.guest == packet.src && p.peer == packet.dst && p.id == id;
         let at = match self.flows.iter().position(known) {
             Some(at) => at,
             None => {
@@ -111,13 +110,7 @@ impl Pings {
                 if self.flows.len() == PINGS {
                     self.flows.remove(0);
                 }
-                self.flows.push(Ping {
-                    socket,
-                    guest: packet.src,
-                    peer: packet.dst,
-                    id,
-                    last: now,
-                });
+                self.flows.push(Ping { socket, guest: packet.src, peer: packet.dst, id, last: now });
                 self.flows.len() - 1
             }
         };
@@ -139,8 +132,7 @@ impl Pings {
     pub(super) fn ready(&mut self, n: usize, link: &mut Link, scratch: &mut [u8]) {
         let Some(flow) = self.flows.get_mut(n) else { return };
         while link.has_room() {
-            let Ok((len, _)) = rustix::net::recv(&flow.socket, &mut *scratch, RecvFlags::empty())
-            else {
+            let Ok((len, _)) = rustix::net::recv(&flow.socket, &mut *scratch, RecvFlags::empty()) else {
                 return;
             };
             if len < 8 || scratch[0] != ECHO_REPLY {

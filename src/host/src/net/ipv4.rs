@@ -105,14 +105,7 @@ impl<'a> Packet<'a> {
 }
 
 /// Writes an IPv4 header without options.
-pub(super) fn write_header(
-    header: &mut [u8; HEADER],
-    (src, dst): (Ipv4Addr, Ipv4Addr),
-    protocol: u8,
-    payload_len: usize,
-    id: u16,
-    fragment: u16,
-) {
+pub(super) fn write_header(header: &mut [u8; HEADER], (src, dst): (Ipv4Addr, Ipv4Addr), protocol: u8, payload_len: usize, id: u16, fragment: u16) {
     *header = [0; HEADER];
     header[0] = 0x45;
     header[2..4].copy_from_slice(&((HEADER + payload_len) as u16).to_be_bytes());
@@ -141,9 +134,7 @@ impl<'a> Datagram<'a> {
         }
         let bytes = bytes.get(..len)?;
         // A checksum of zero means that the sender made none.
-        if be16(bytes, 6) != 0
-            && checksum(&[&pseudo_header(src, dst, UDP, bytes.len()), bytes]) != 0
-        {
+        if be16(bytes, 6) != 0 && checksum(&[&pseudo_header(src, dst, UDP, bytes.len()), bytes]) != 0 {
             return None;
         }
         Some(Datagram { src_port: be16(bytes, 0), dst_port: be16(bytes, 2), payload: &bytes[8..] })
@@ -193,13 +184,7 @@ impl Reassembly {
                 if self.partial.len() == REASSEMBLIES {
                     self.partial.remove(0);
                 }
-                self.partial.push(Partial {
-                    key,
-                    started: now,
-                    bytes: Vec::new(),
-                    ranges: Vec::new(),
-                    total: None,
-                });
+                self.partial.push(Partial { key, started: now, bytes: Vec::new(), ranges: Vec::new(), total: None });
                 self.partial.len() - 1
             }
         };

@@ -164,14 +164,7 @@ impl Link {
 
     /// Sends a payload of any length in one packet or several fragments. `to` overrules what is
     /// known about the receiver.
-    pub(super) fn send(
-        &mut self,
-        src: Ipv4Addr,
-        dst: Ipv4Addr,
-        protocol: u8,
-        payload: &[u8],
-        to: Option<Mac>,
-    ) {
+    pub(super) fn send(&mut self, src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, payload: &[u8], to: Option<Mac>) {
         const PIECE: usize = (MTU - HEADER) / 8 * 8;
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
@@ -195,13 +188,7 @@ impl Link {
     }
 
     /// Sends a UDP datagram to the guest.
-    pub(super) fn send_udp(
-        &mut self,
-        (src, src_port): (Ipv4Addr, u16),
-        (dst, dst_port): (Ipv4Addr, u16),
-        payload: &[u8],
-        to: Option<Mac>,
-    ) {
+    pub(super) fn send_udp(&mut self, (src, src_port): (Ipv4Addr, u16), (dst, dst_port): (Ipv4Addr, u16), payload: &[u8], to: Option<Mac>) {
         let len = 8 + payload.len();
         if len > 0xffff - HEADER {
             return;

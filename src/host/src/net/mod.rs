@@ -10,6 +10,7 @@ mod ipv4;
 mod link;
 mod spec;
 mod tcp;
+mod tftp;
 mod udp;
 mod user;
 
@@ -140,19 +141,14 @@ impl Netdev {
         let mut options = spec::split(text);
         let kind = match options.iter().position(|(key, _)| key == "type") {
             Some(at) => options.remove(at).1.unwrap_or_default(),
-            None if options.first().is_some_and(|(_, value)| value.is_none()) => {
-                options.remove(0).0
-            }
+            None if options.first().is_some_and(|(_, value)| value.is_none()) => options.remove(0).0,
             None => String::new(),
         };
         Self::from_options(&kind, options)
     }
 
     /// The same from a kind and its options already taken apart, as from QMP or JSON.
-    pub fn from_options(
-        kind: &str,
-        options: impl IntoIterator<Item = (String, Option<String>)>,
-    ) -> Result<Netdev, NetError> {
+    pub fn from_options(kind: &str, options: impl IntoIterator<Item = (String, Option<String>)>) -> Result<Netdev, NetError> {
         match KINDS.iter().find(|(name, _)| *name == kind) {
             None => Err(NetError::UnknownKind { kind: kind.into() }),
             Some((_, false)) => Err(NetError::UnsupportedKind { kind: kind.into() }),

@@ -3,6 +3,7 @@
 use super::NetError;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
 
 /// A transport protocol that can be forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,12 @@ pub struct NetUserSpec {
     pub restrict: bool,
     /// `hostfwd=` (may be repeated).
     pub forwards: Vec<Forward>,
+    /// `tftp=`: the directory whose files the gateway serves by TFTP.
+    pub tftp: Option<PathBuf>,
+    /// `bootfile=`: the file that DHCP answers tell the guest to boot.
+    pub bootfile: Option<String>,
+    /// `tftp-server-name=`: the name of the TFTP server in DHCP answers.
+    pub tftp_server_name: Option<String>,
     /// Who answers DNS queries. Not an option of the command line.
     pub resolver: Resolver,
 }
@@ -89,24 +96,16 @@ impl Default for NetUserSpec {
             search: Vec::new(),
             restrict: false,
             forwards: Vec::new(),
+            tftp: None,
+            bootfile: None,
+            tftp_server_name: None,
             resolver: Resolver::Host,
         }
     }
 }
 
 /// Options that QEMU's `user` network has and this one does not.
-const UNSUPPORTED: &[&str] = &[
-    "tftp",
-    "tftp-server-name",
-    "bootfile",
-    "smb",
-    "smbserver",
-    "guestfwd",
-    "ipv6-prefix",
-    "ipv6-prefixlen",
-    "ipv6-host",
-    "ipv6-dns",
-];
+const UNSUPPORTED: &[&str] = &["smb", "smbserver", "guestfwd", "ipv6-prefix", "ipv6-prefixlen", "ipv6-host", "ipv6-dns"];
 
 impl NetUserSpec {
     /// Reads `user,key=value,...` (the leading `user` may be missing), where a comma inside a
@@ -120,9 +119,7 @@ impl NetUserSpec {
     }
 
     /// Reads options that are already taken apart. An option without a value is a flag.
-    pub fn from_options(
-        options: impl IntoIterator<Item = (String, Option<String>)>,
-    ) -> Result<Self, NetError> {
+    pub fn from_options(options: impl IntoIterator<Item = (String, Option<String>)>) -> Result<Self, NetError> {
         let mut spec = NetUserSpec::default();
         let mut network = None;
         let (mut host, mut dns, mut dhcp_start) = (None, None, None);
@@ -140,14 +137,14 @@ impl NetUserSpec {
                 "domainname" => spec.domain = name(&key, value, 255)?,
                 "dnssearch" => spec.search.extend(name(&key, value, 253)?),
                 "restrict" => spec.restrict = flag || parse_switch(&key, &value)?,
+                "tftp" => spec.tftp = Some(directory(&key, &value)?),
+                // It must end with a zero in its field of 128 bytes.
+                "bootfile" => spec.bootfile = name(&key, value, 127)?,
+                "tftp-server-name" => spec.tftp_server_name = name(&key, value, 255)?,
                 "hostfwd" => forwards.push(value),
                 "ipv4" => {
                     if !flag && !parse_switch(&key, &value)? {
-                        return Err(invalid(
-                            &key,
-                            &value,
-                            "IPv6 is not implemented, so nothing would be left; leave it out",
-                        ));
+                        return Err(invalid(&key, &value, "IPv6 is not implemented, so nothing would be left; leave it out"));
                     }
                 }
                 "ipv6" => {
@@ -165,9 +162,7 @@ impl NetUserSpec {
             (spec.network, spec.prefix) = (address, prefix);
         }
         // As QEMU has it: the host part of 0.0.2.2, .3 and .15, whatever the network.
-        let inside = |host: u32| {
-            Ipv4Addr::from(u32::from(spec.network) | (host & !mask(spec.prefix)))
-        };
+        let inside = |host: u32| Ipv4Addr::from(u32::from(spec.network) | (host & !mask(spec.prefix)));
         spec.host = host.unwrap_or(inside(0x0202));
         spec.dns = dns.unwrap_or(inside(0x0203));
         spec.dhcp_start = dhcp_start.unwrap_or(inside(0x020f));
@@ -179,14 +174,9 @@ impl NetUserSpec {
     }
 
     fn check_addresses(&self) -> Result<(), NetError> {
-        for (option, address) in
-            [("host", self.host), ("dns", self.dns), ("dhcpstart", self.dhcp_start)]
-        {
+        for (option, address) in [("host", self.host), ("dns", self.dns), ("dhcpstart", self.dhcp_start)] {
             if !self.contains(address) || address == self.network || address == self.broadcast() {
-                let why = format!(
-                    "is not a host address of the network {}/{}",
-                    self.network, self.prefix
-                );
+                let why = format!("is not a host address of the network {}/{}", self.network, self.prefix);
                 return Err(invalid(option, &address.to_string(), &why));
             }
         }
@@ -213,11 +203,7 @@ impl NetUserSpec {
         let (host, guest) = rest.split_once('-').ok_or_else(|| bad(FORM))?;
         let endpoint = |text: &str, default: Ipv4Addr| -> Result<SocketAddrV4, NetError> {
             let (address, port) = text.rsplit_once(':').ok_or_else(|| bad(FORM))?;
-            let address = if address.is_empty() {
-                default
-            } else {
-                address.parse().map_err(|_| bad(&format!("`{address}` is no IPv4 address")))?
-            };
+            let address = if address.is_empty() { default } else { address.parse().map_err(|_| bad(&format!("`{address}` is no IPv4 address")))? };
             let port = port.parse().map_err(|_| bad(&format!("`{port}` is no port number")))?;
             Ok(SocketAddrV4::new(address, port))
         };
@@ -227,12 +213,7 @@ impl NetUserSpec {
             return Err(bad("the guest's port cannot be 0"));
         }
         if !self.contains(*guest.ip()) || *guest.ip() == self.host || *guest.ip() == self.dns {
-            let why = format!(
-                "{} cannot be the guest's address in {}/{}",
-                guest.ip(),
-                self.network,
-                self.prefix
-            );
+            let why = format!("{} cannot be the guest's address in {}/{}", guest.ip(), self.network, self.prefix);
             return Err(bad(&why));
         }
         Ok(Forward { protocol, host, guest })
@@ -306,6 +287,14 @@ fn parse_address(option: &str, value: &str) -> Result<Ipv4Addr, NetError> {
     value.parse().map_err(|_| invalid(option, value, "is no IPv4 address"))
 }
 
+fn directory(option: &str, value: &str) -> Result<PathBuf, NetError> {
+    match Path::new(value).metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(value.into()),
+        Ok(_) => Err(invalid(option, value, "is no directory")),
+        Err(error) => Err(invalid(option, value, &error.to_string())),
+    }
+}
+
 /// A name that must fit a DHCP option; an empty one is none.
 fn name(option: &str, value: String, longest: usize) -> Result<Option<String>, NetError> {
     if value.len() > longest {
@@ -329,9 +318,7 @@ fn parse_network(value: &str) -> Result<(Ipv4Addr, u8), NetError> {
             let address: Ipv4Addr = address.parse().map_err(|_| bad("is no IPv4 address"))?;
             let prefix = match (prefix.parse::<u8>(), prefix.parse::<Ipv4Addr>()) {
                 (Ok(prefix), _) => prefix,
-                (_, Ok(mask)) if u32::from(mask).leading_ones() == 32 - u32::from(mask).trailing_zeros() => {
-                    u32::from(mask).leading_ones() as u8
-                }
+                (_, Ok(mask)) if u32::from(mask).leading_ones() == 32 - u32::from(mask).trailing_zeros() => u32::from(mask).leading_ones() as u8,
                 _ => return Err(bad("what follows `/` is neither a prefix length nor a mask")),
             };
             (address, prefix)

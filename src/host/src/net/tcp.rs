@@ -102,14 +102,7 @@ impl Tcp {
         if interface.routes_mut().add_default_ipv4_route(network.host).is_err() {
             tracing::error!("smoltcp takes no route");
         }
-        Tcp {
-            interface,
-            sockets: SocketSet::new(Vec::new()),
-            flows: HashMap::new(),
-            listeners: Vec::new(),
-            epoch,
-            next_port: 49152,
-        }
+        Tcp { interface, sockets: SocketSet::new(Vec::new()), flows: HashMap::new(), listeners: Vec::new(), epoch, next_port: 49152 }
     }
 
     fn time(&self, now: Instant) -> smoltcp::time::Instant {
@@ -127,13 +120,7 @@ impl Tcp {
     }
 
     /// Takes a segment from the guest.
-    pub(super) fn receive(
-        &mut self,
-        link: &mut Link,
-        network: &NetUserSpec,
-        packet: &Packet<'_>,
-        resolver: impl FnOnce() -> Option<SocketAddr>,
-    ) {
+    pub(super) fn receive(&mut self, link: &mut Link, network: &NetUserSpec, packet: &Packet<'_>, resolver: impl FnOnce() -> Option<SocketAddr>) {
         let segment = packet.payload;
         if segment.len() < 20 {
             return;
@@ -143,10 +130,7 @@ impl Tcp {
             return;
         }
         if segment[13] & (FIN | SYN | RST | ACK) == SYN {
-            let tuple = Tuple {
-                guest: SocketAddrV4::new(packet.src, be16(segment, 0)),
-                peer: SocketAddrV4::new(packet.dst, be16(segment, 2)),
-            };
+            let tuple = Tuple { guest: SocketAddrV4::new(packet.src, be16(segment, 0)), peer: SocketAddrV4::new(packet.dst, be16(segment, 2)) };
             match self.flows.get(&tuple).map(|flow| &flow.stage) {
                 // The guest repeats itself because the host takes its time.
                 Some(Stage::Connecting { .. }) => return,
@@ -191,8 +175,7 @@ impl Tcp {
             Destination::Nowhere => return icmp::unreachable(link, network, packet, icmp::HOST),
             Destination::Dns | Destination::Ignored => None,
         };
-        let Some(to) = to.filter(|_| !network.restrict && port != 0 && tuple.guest.port() != 0)
-        else {
+        let Some(to) = to.filter(|_| !network.restrict && port != 0 && tuple.guest.port() != 0) else {
             return refuse(link, packet);
         };
         if !self.make_room(link.now) {
@@ -217,10 +200,7 @@ impl Tcp {
         let Stage::Connecting { syn } = &mut flow.stage else { return };
         let syn = std::mem::take(syn);
         let mut socket = new_socket();
-        let own = IpListenEndpoint {
-            addr: Some(IpAddress::Ipv4(*tuple.peer.ip())),
-            port: tuple.peer.port(),
-        };
+        let own = IpListenEndpoint { addr: Some(IpAddress::Ipv4(*tuple.peer.ip())), port: tuple.peer.port() };
         let listening = socket.listen(own).is_ok();
         let handle = self.sockets.add(socket);
         flow.stage = Stage::Open { handle };
@@ -233,8 +213,7 @@ impl Tcp {
 
     /// The host's connection came about or failed.
     fn connect_ready(&mut self, link: &mut Link, network: &NetUserSpec, tuple: &Tuple) {
-        let Some(Flow { host, stage: Stage::Connecting { syn }, .. }) = self.flows.get(tuple)
-        else {
+        let Some(Flow { host, stage: Stage::Connecting { syn }, .. }) = self.flows.get(tuple) else {
             return;
         };
         let error = match sockopt::socket_error(host) {
@@ -259,10 +238,7 @@ impl Tcp {
                 Stage::Connecting { .. } => events |= PollFlags::OUT,
                 Stage::Open { handle } => {
                     let socket = self.sockets.get::<Socket<'_>>(handle);
-                    events.set(
-                        PollFlags::IN,
-                        !flow.readable && !flow.host_finished && socket.can_send(),
-                    );
+                    events.set(PollFlags::IN, !flow.readable && !flow.host_finished && socket.can_send());
                     events.set(PollFlags::OUT, !flow.writable && socket.can_recv());
                     // Nothing to read any more, and nothing to write yet: only its end matters.
                     let only_end = flow.host_finished && !flow.guest_finished;
@@ -276,13 +252,7 @@ impl Tcp {
     }
 
     /// Notes what the host says about a connection.
-    pub(super) fn ready(
-        &mut self,
-        link: &mut Link,
-        network: &NetUserSpec,
-        tuple: &Tuple,
-        events: PollFlags,
-    ) {
+    pub(super) fn ready(&mut self, link: &mut Link, network: &NetUserSpec, tuple: &Tuple, events: PollFlags) {
         let Some(flow) = self.flows.get_mut(tuple) else { return };
         match flow.stage {
             Stage::Connecting { .. } => self.connect_ready(link, network, tuple),
@@ -334,14 +304,7 @@ impl Tcp {
         }
     }
 
-    fn begin_incoming(
-        &mut self,
-        host: TcpStream,
-        from: SocketAddrV4,
-        guest: SocketAddrV4,
-        link: &Link,
-        network: &NetUserSpec,
-    ) {
+    fn begin_incoming(&mut self, host: TcpStream, from: SocketAddrV4, guest: SocketAddrV4, link: &Link, network: &NetUserSpec) {
         let source = seen_by_guest(network, *from.ip());
         let mut tuple = Tuple { guest, peer: SocketAddrV4::new(source, from.port()) };
         while self.flows.contains_key(&tuple) {
@@ -406,8 +369,7 @@ impl Tcp {
         self.flows.values().any(|flow| match flow.stage {
             Stage::Open { handle } => {
                 let socket = self.sockets.get::<Socket<'_>>(handle);
-                (flow.readable && !flow.host_finished && socket.can_send())
-                    || (flow.writable && socket.can_recv())
+                (flow.readable && !flow.host_finished && socket.can_send()) || (flow.writable && socket.can_recv())
             }
             Stage::Connecting { .. } => false,
         })
@@ -429,16 +391,10 @@ impl Tcp {
             return true;
         }
         let ended = |flow: &Flow| match flow.stage {
-            Stage::Open { handle } => {
-                self.sockets.get::<Socket<'_>>(handle).state() == State::TimeWait
-            }
+            Stage::Open { handle } => self.sockets.get::<Socket<'_>>(handle).state() == State::TimeWait,
             Stage::Connecting { .. } => false,
         };
-        let candidate = self
-            .flows
-            .iter()
-            .map(|(tuple, flow)| (!ended(flow), flow.last, *tuple))
-            .min_by_key(|(open, last, _)| (*open, *last));
+        let candidate = self.flows.iter().map(|(tuple, flow)| (!ended(flow), flow.last, *tuple)).min_by_key(|(open, last, _)| (*open, *last));
         match candidate {
             Some((open, last, tuple)) if !open || now.duration_since(last) >= IDLE => {
                 self.discard(&tuple);
@@ -451,16 +407,7 @@ impl Tcp {
 
 impl Flow {
     fn new(host: TcpStream, stage: Stage, now: Instant) -> Flow {
-        Flow {
-            host,
-            stage,
-            established: false,
-            readable: false,
-            writable: true,
-            host_finished: false,
-            guest_finished: false,
-            last: now,
-        }
+        Flow { host, stage, established: false, readable: false, writable: true, host_finished: false, guest_finished: false, last: now }
     }
 
     fn pump(&mut self, socket: &mut Socket<'_>, now: Instant) {
@@ -469,13 +416,13 @@ impl Flow {
             // A guest may be stopped for any time; its connections wait.
             socket.set_timeout(None);
         }
-        if let Err(error) = self.to_host(socket, now).and_then(|()| self.to_guest(socket, now)) {
+        if let Err(error) = self.move_to_host(socket, now).and_then(|()| self.move_to_guest(socket, now)) {
             tracing::debug!("connection broken by the host's side: {error}");
             socket.abort();
         }
     }
 
-    fn to_host(&mut self, socket: &mut Socket<'_>, now: Instant) -> io::Result<()> {
+    fn move_to_host(&mut self, socket: &mut Socket<'_>, now: Instant) -> io::Result<()> {
         while self.writable && socket.can_recv() {
             let mut host = &self.host;
             let written = socket.recv(|bytes| match host.write(bytes) {
@@ -495,10 +442,7 @@ impl Flow {
                 Err(_) => break,
             }
         }
-        let guest_closed = matches!(
-            socket.state(),
-            State::CloseWait | State::LastAck | State::Closing | State::TimeWait
-        );
+        let guest_closed = matches!(socket.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
         if !self.guest_finished && guest_closed && !socket.can_recv() {
             self.guest_finished = true;
             // Where the host's side is gone already there is nothing left to say.
@@ -507,7 +451,7 @@ impl Flow {
         Ok(())
     }
 
-    fn to_guest(&mut self, socket: &mut Socket<'_>, now: Instant) -> io::Result<()> {
+    fn move_to_guest(&mut self, socket: &mut Socket<'_>, now: Instant) -> io::Result<()> {
         while self.readable && !self.host_finished && socket.can_send() {
             let mut host = &self.host;
             let read = socket.send(|room| match host.read(room) {
@@ -568,13 +512,7 @@ fn start_connect(to: SocketAddr) -> io::Result<(TcpStream, bool)> {
     Ok((TcpStream::from(socket), connected))
 }
 
-fn connect_failed(
-    link: &mut Link,
-    network: &NetUserSpec,
-    syn: &Packet<'_>,
-    to: SocketAddr,
-    error: &io::Error,
-) {
+fn connect_failed(link: &mut Link, network: &NetUserSpec, syn: &Packet<'_>, to: SocketAddr, error: &io::Error) {
     tracing::debug!("connection to {to}: {error}");
     match error.kind() {
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => refuse(link, syn),

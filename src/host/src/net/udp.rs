@@ -56,12 +56,7 @@ pub(super) struct Udp {
 
 impl Udp {
     pub(super) fn new(resolver: Resolver) -> Udp {
-        Udp {
-            flows: HashMap::new(),
-            forwarded: Vec::new(),
-            queries: HashMap::new(),
-            resolver: HostResolver { resolver, known: None },
-        }
+        Udp { flows: HashMap::new(), forwarded: Vec::new(), queries: HashMap::new(), resolver: HostResolver { resolver, known: None } }
     }
 
     /// Opens a forwarded port and says which it became.
@@ -79,13 +74,7 @@ impl Udp {
     }
 
     /// Takes a datagram from the guest that is not for the DHCP server.
-    pub(super) fn receive(
-        &mut self,
-        link: &mut Link,
-        network: &NetUserSpec,
-        packet: &Packet<'_>,
-        datagram: &Datagram<'_>,
-    ) {
+    pub(super) fn receive(&mut self, link: &mut Link, network: &NetUserSpec, packet: &Packet<'_>, datagram: &Datagram<'_>) {
         let guest = SocketAddrV4::new(packet.src, datagram.src_port);
         let to = match destination(network, packet.dst) {
             Destination::Dns if datagram.dst_port == DNS_PORT => {
@@ -155,13 +144,7 @@ impl Udp {
         }
     }
 
-    fn query_socket(
-        &mut self,
-        guest: SocketAddrV4,
-        resolver: SocketAddr,
-        message: &[u8],
-        now: Instant,
-    ) -> io::Result<()> {
+    fn query_socket(&mut self, guest: SocketAddrV4, resolver: SocketAddr, message: &[u8], now: Instant) -> io::Result<()> {
         if self.queries.len() >= QUERIES
             && !self.queries.contains_key(&guest)
             && let Some(oldest) = self.queries.iter().min_by_key(|(_, q)| q.last).map(|(k, _)| *k)
@@ -189,9 +172,7 @@ impl Udp {
         query.message.extend_from_slice(&message[..message.len().min(512)]);
         match query.socket.send(message) {
             // The refusal of an earlier query on this socket: it is taken off by reporting it.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                query.socket.send(message).map(drop)
-            }
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => query.socket.send(message).map(drop),
             sent => sent.map(drop),
         }
     }
@@ -212,13 +193,7 @@ impl Udp {
     }
 
     /// Takes datagrams from the socket of one of the guest's ports.
-    pub(super) fn ready(
-        &mut self,
-        guest: SocketAddrV4,
-        link: &mut Link,
-        net: &NetUserSpec,
-        scratch: &mut [u8],
-    ) {
+    pub(super) fn ready(&mut self, guest: SocketAddrV4, link: &mut Link, net: &NetUserSpec, scratch: &mut [u8]) {
         let Some(flow) = self.flows.get_mut(&guest) else { return };
         flow.last = link.now;
         for _ in 0..BURST {
@@ -232,13 +207,7 @@ impl Udp {
     }
 
     /// Takes datagrams from a forwarded port.
-    pub(super) fn forward_ready(
-        &mut self,
-        n: usize,
-        link: &mut Link,
-        net: &NetUserSpec,
-        scratch: &mut [u8],
-    ) {
+    pub(super) fn forward_ready(&mut self, n: usize, link: &mut Link, net: &NetUserSpec, scratch: &mut [u8]) {
         let Some(forwarded) = self.forwarded.get_mut(n) else { return };
         for _ in 0..BURST {
             if !link.has_room() {
@@ -260,13 +229,7 @@ impl Udp {
     }
 
     /// Takes the resolver's answers.
-    pub(super) fn dns_ready(
-        &mut self,
-        guest: SocketAddrV4,
-        link: &mut Link,
-        net: &NetUserSpec,
-        scratch: &mut [u8],
-    ) {
+    pub(super) fn dns_ready(&mut self, guest: SocketAddrV4, link: &mut Link, net: &NetUserSpec, scratch: &mut [u8]) {
         let Some(query) = self.queries.get_mut(&guest) else { return };
         for _ in 0..BURST {
             if !link.has_room() {
@@ -302,13 +265,7 @@ pub(super) fn seen_by_guest(net: &NetUserSpec, peer: Ipv4Addr) -> Ipv4Addr {
 const SERVFAIL: u8 = 2;
 
 /// Answers a DNS query with an error code and the question.
-fn answer_failed(
-    link: &mut Link,
-    net: &NetUserSpec,
-    guest: SocketAddrV4,
-    query: &[u8],
-    code: u8,
-) {
+fn answer_failed(link: &mut Link, net: &NetUserSpec, guest: SocketAddrV4, query: &[u8], code: u8) {
     const RESPONSE: u8 = 0x80;
     if query.len() < 12 || query[2] & RESPONSE != 0 {
         return;
@@ -380,9 +337,7 @@ pub(super) fn first_nameserver(text: &str) -> Option<SocketAddr> {
         let (address, scope) = word.split_once('%').unwrap_or((word, ""));
         Some(match address.parse().ok()? {
             IpAddr::V4(v4) => SocketAddrV4::new(v4, DNS_PORT).into(),
-            IpAddr::V6(v6) => {
-                SocketAddrV6::new(v6, DNS_PORT, 0, scope.parse().unwrap_or(0)).into()
-            }
+            IpAddr::V6(v6) => SocketAddrV6::new(v6, DNS_PORT, 0, scope.parse().unwrap_or(0)).into(),
         })
     })
 }

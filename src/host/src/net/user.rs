@@ -6,6 +6,7 @@ use super::ipv4::{Datagram, ETHERNET, ICMP, Packet, Reassembly, TCP, UDP, array}
 use super::link::Link;
 use super::spec::{Forward, NetUserSpec, Protocol};
 use super::tcp::{Tcp, Tuple};
+use super::tftp::{self, Tftp};
 use super::udp::Udp;
 use super::{FrameSink, NetBackend, NetError};
 use parking_lot::Mutex;
@@ -53,9 +54,7 @@ impl Shared {
     }
 
     fn has_work(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
-            || self.guest_ready.load(Ordering::SeqCst)
-            || !self.frames.lock().frames.is_empty()
+        self.stop.load(Ordering::SeqCst) || self.guest_ready.load(Ordering::SeqCst) || !self.frames.lock().frames.is_empty()
     }
 }
 
@@ -166,10 +165,7 @@ pub(super) fn destination(network: &NetUserSpec, to: Ipv4Addr) -> Destination {
         Destination::Gateway
     } else if to == network.dns {
         Destination::Dns
-    } else if matches!(first, 0 | 127 | 224..=255)
-        || to == network.broadcast()
-        || to == network.network
-    {
+    } else if matches!(first, 0 | 127 | 224..=255) || to == network.broadcast() || to == network.network {
         Destination::Ignored
     } else if network.contains(to) {
         Destination::Nowhere
@@ -217,6 +213,7 @@ pub(super) struct Engine {
     tcp: Tcp,
     udp: Udp,
     pings: Pings,
+    tftp: Tftp,
     fragments: Reassembly,
     expired: Instant,
     /// There is something that will expire.
@@ -226,18 +223,14 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Opens the forwarded ports; says of each which it became and whether it was chosen here.
-    pub(super) fn new(
-        spec: NetUserSpec,
-        sink: Arc<dyn FrameSink>,
-    ) -> Result<(Engine, Vec<(Forward, bool)>), NetError> {
+    pub(super) fn new(spec: NetUserSpec, sink: Arc<dyn FrameSink>) -> Result<(Engine, Vec<(Forward, bool)>), NetError> {
         let host = |what| move |source| NetError::Host { what, source };
         let (waker, woken) = UnixStream::pair().map_err(host("make a socket pair"))?;
         for end in [&waker, &woken] {
             end.set_nonblocking(true).map_err(host("make a socket non-blocking"))?;
         }
         let mut seed = [0; 8];
-        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| host("get random numbers")(error.into()))?;
+        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).map_err(|error| host("get random numbers")(error.into()))?;
 
         let now = Instant::now();
         let mut link = Link::new(&spec, now);
@@ -249,11 +242,7 @@ impl Engine {
                 Protocol::Tcp => tcp.listen(rule),
                 Protocol::Udp => udp.listen(rule),
             };
-            let opened = opened.map_err(|source| NetError::Forward {
-                rule: rule.to_string(),
-                address: rule.host,
-                source,
-            })?;
+            let opened = opened.map_err(|source| NetError::Forward { rule: rule.to_string(), address: rule.host, source })?;
             tracing::info!("user network: forwarding {opened}");
             forwards.push((opened, rule.host.port() == 0));
         }
@@ -273,6 +262,7 @@ impl Engine {
             tcp,
             udp,
             pings: Pings::default(),
+            tftp: Tftp::default(),
             fragments: Reassembly::default(),
             spec,
             expired: now,
@@ -333,13 +323,12 @@ impl Engine {
         let now = self.link.now;
         if now.duration_since(self.expired) >= EXPIRY {
             self.expired = now;
-            self.expiring =
-                self.udp.expire(now) | self.pings.expire(now) | self.tcp.resume_listening();
+            self.expiring = self.udp.expire(now) | self.pings.expire(now) | self.tftp.expire(now) | self.tcp.resume_listening();
         }
     }
 
     /// Waits until there is something to do, and collects what the host's sockets are ready for.
-    fn wait(&mut self, ready: &mut Vec<(Token, PollFlags)>) -> io::Result<()> {
+    pub(super) fn wait(&mut self, ready: &mut Vec<(Token, PollFlags)>) -> io::Result<()> {
         let room = self.link.has_room();
         let mut timeout = None;
         if room {
@@ -423,10 +412,7 @@ impl Engine {
         let homeless = packet.src == Ipv4Addr::UNSPECIFIED;
         if !homeless {
             let src = packet.src;
-            let usable = self.spec.contains(src)
-                && !self.link.is_own(src)
-                && src != self.spec.network
-                && src != self.spec.broadcast();
+            let usable = self.spec.contains(src) && !self.link.is_own(src) && src != self.spec.network && src != self.spec.broadcast();
             if !usable {
                 return;
             }
@@ -447,13 +433,17 @@ impl Engine {
         let (link, spec) = (&mut self.link, &self.spec);
         match packet.protocol {
             UDP => {
-                let Some(datagram) = Datagram::parse(packet.src, packet.dst, packet.payload)
-                else {
+                let Some(datagram) = Datagram::parse(packet.src, packet.dst, packet.payload) else {
                     return;
                 };
                 if dhcp::Server::serves(spec, packet.dst, datagram.dst_port) {
                     self.dhcp.receive(link, datagram.payload);
-                } else if !homeless {
+                } else if homeless {
+                } else if packet.dst == spec.host && datagram.dst_port == tftp::PORT && spec.tftp.is_some() {
+                    self.expiring = true;
+                    let guest = SocketAddrV4::new(packet.src, datagram.src_port);
+                    self.tftp.receive(link, spec, guest, datagram.payload);
+                } else {
                     self.expiring = true;
                     self.udp.receive(link, spec, packet, &datagram);
                 }

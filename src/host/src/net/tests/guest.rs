@@ -25,12 +25,7 @@ pub struct Card {
 
 impl Card {
     pub fn new(capacity: usize) -> Arc<Card> {
-        Arc::new(Card {
-            frames: Mutex::default(),
-            arrived: Condvar::new(),
-            capacity: AtomicUsize::new(capacity),
-            refused: AtomicBool::new(false),
-        })
+        Arc::new(Card { frames: Mutex::default(), arrived: Condvar::new(), capacity: AtomicUsize::new(capacity), refused: AtomicBool::new(false) })
     }
 
     pub fn set_capacity(&self, capacity: usize) {
@@ -46,6 +41,11 @@ impl Card {
         if frames.is_empty() {
             self.arrived.wait_for(&mut frames, at_most);
         }
+    }
+
+    /// Takes a frame where no network waits for room.
+    pub fn take_frame(&self) -> Option<Vec<u8>> {
+        self.frames.lock().pop_front()
     }
 
     /// Waits for a frame, but not for long.
@@ -219,13 +219,9 @@ impl Guest {
     /// Gets an address by DHCP.
     pub fn dhcp(&mut self) -> (Ipv4Cidr, Option<Ipv4Addr>, Vec<Ipv4Addr>) {
         let handle = self.sockets.add(dhcpv4::Socket::new());
-        let result = self.until(|guest| {
-            match guest.sockets.get_mut::<dhcpv4::Socket<'_>>(handle).poll() {
-                Some(dhcpv4::Event::Configured(c)) => {
-                    Some((c.address, c.router, c.dns_servers.iter().copied().collect()))
-                }
-                _ => None,
-            }
+        let result = self.until(|guest| match guest.sockets.get_mut::<dhcpv4::Socket<'_>>(handle).poll() {
+            Some(dhcpv4::Event::Configured(c)) => Some((c.address, c.router, c.dns_servers.iter().copied().collect())),
+            _ => None,
         });
         self.sockets.remove(handle);
         self.configure(result.0, result.1);
@@ -278,17 +274,14 @@ impl Guest {
                 socket.recv(|bytes| (bytes.len(), received.extend_from_slice(bytes))).unwrap();
             }
             let all_sent = sent == data.len() && socket.send_queue() == 0;
-            let at_end = !socket.may_recv()
-                && socket.state() != tcp::State::SynSent
-                && socket.state() != tcp::State::SynReceived;
+            let at_end = !socket.may_recv() && socket.state() != tcp::State::SynSent && socket.state() != tcp::State::SynReceived;
             (all_sent && (!read || at_end)).then_some(())
         });
         received
     }
 
     pub fn udp(&mut self, port: u16) -> SocketHandle {
-        let buffer =
-            || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 16], vec![0; 65536]);
+        let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 16], vec![0; 65536]);
         let mut socket = udp::Socket::new(buffer(), buffer());
         socket.bind(port).unwrap();
         self.sockets.add(socket)

@@ -6,4 +6,5 @@ mod guest;
 mod raw;
 mod spec;
 mod tcp;
+mod tftp;
 mod udp;

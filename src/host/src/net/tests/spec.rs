@@ -4,10 +4,7 @@ use crate::net::{KINDS, NetUserSpec, Netdev};
 
 /// Addresses of the network in the order of `net=`, prefix, `host=`, `dns=`, `dhcpstart=`.
 fn addresses(spec: &NetUserSpec) -> String {
-    format!(
-        "{}/{} {} {} {}",
-        spec.network, spec.prefix, spec.host, spec.dns, spec.dhcp_start
-    )
+    format!("{}/{} {} {} {}", spec.network, spec.prefix, spec.host, spec.dns, spec.dhcp_start)
 }
 
 #[test]
@@ -19,10 +16,7 @@ fn networks_and_their_defaults() {
         ("net=192.168.7.9/255.255.255.0", "192.168.7.0/24 192.168.7.2 192.168.7.3 192.168.7.15"),
         ("net=10.0.0.0", "10.0.0.0/8 10.0.2.2 10.0.2.3 10.0.2.15"),
         ("net=172.16.0.0", "172.16.0.0/12 172.16.2.2 172.16.2.3 172.16.2.15"),
-        (
-            "net=10.9.0.0/16,host=10.9.0.1,dns=10.9.0.4,dhcpstart=10.9.1.1",
-            "10.9.0.0/16 10.9.0.1 10.9.0.4 10.9.1.1",
-        ),
+        ("net=10.9.0.0/16,host=10.9.0.1,dns=10.9.0.4,dhcpstart=10.9.1.1", "10.9.0.0/16 10.9.0.1 10.9.0.4 10.9.1.1"),
     ] {
         assert_eq!(addresses(&NetUserSpec::parse(options).unwrap()), expected, "{options}");
     }
@@ -40,11 +34,7 @@ fn all_options_are_read() {
     assert_eq!(spec.domain.as_deref(), Some("d"));
     assert_eq!(spec.search, ["x", "y"]);
     let rules: Vec<_> = spec.forwards.iter().map(ToString::to_string).collect();
-    let expected = [
-        "tcp:0.0.0.0:2222-10.0.2.15:22",
-        "udp:127.0.0.1:0-10.0.2.20:53",
-        "tcp:0.0.0.0:80-10.0.2.15:8080",
-    ];
+    let expected = ["tcp:0.0.0.0:2222-10.0.2.15:22", "udp:127.0.0.1:0-10.0.2.20:53", "tcp:0.0.0.0:80-10.0.2.15:8080"];
     assert_eq!(rules, expected);
     assert_eq!(Netdev::parse("type=user,id=a").unwrap(), Netdev::parse("user,id=a").unwrap());
 }
@@ -56,8 +46,8 @@ fn what_cannot_be_is_refused_by_name() {
         ("vhost-user,chardev=c", "-netdev vhost-user: not implemented"),
         ("carrier-pigeon,id=n", "no network back end `carrier-pigeon`"),
         ("user", "`id=` is missing"),
-        ("user,id=n,tftp=/srv", "`tftp=` is not implemented"),
-        ("user,id=n,bootfile=x", "`bootfile=` is not implemented"),
+        ("user,id=n,tftp=/nowhere/at/all", "tftp=/nowhere/at/all: No such file"),
+        ("user,id=n,tftp=/dev/null", "tftp=/dev/null: is no directory"),
         ("user,id=n,smb=/srv", "`smb=` is not implemented"),
         ("user,id=n,guestfwd=tcp:10.0.2.9:1-cmd:x", "`guestfwd=` is not implemented"),
         ("user,id=n,ipv6=on", "ipv6=on: IPv6 is not implemented"),
