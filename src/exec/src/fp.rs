@@ -186,7 +186,7 @@ pub fn eval(op: FpOp, fmt: Fmt, imm: u32, a: u64, b: u64, c: u64, env: &mut Env)
     if let Some(op) = binary(op) {
         return proteus_float::binary(op, fmt, a, b, env);
     }
-    let unary = |op, env| proteus_float::unary(op, fmt, a, env);
+    let unary = |op, env: &mut Env| proteus_float::unary(op, fmt, a, env);
     match op {
         FpOp::Fma => proteus_float::fma(fmt, a, b, c, env),
         FpOp::Sqrt => unary(Un::Sqrt, env),
