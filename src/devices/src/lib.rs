@@ -1,1 +1,14 @@
-//! Device models, one file each
+//! Device models, one file each.
+//!
+//! A device is added by its file and its line in [`REGISTRY`].
+#![forbid(unsafe_code)]
+
+use proteus_model::DeviceType;
+
+pub mod timer;
+
+/// All device types, one a line. The conformance tests run over each.
+#[rustfmt::skip]
+pub static REGISTRY: &[&DeviceType] = &[
+    &timer::arm_generic::ARM_GENERIC_TIMER,
+];

@@ -1,0 +1,3 @@
+//! Timers.
+
+pub mod arm_generic;
