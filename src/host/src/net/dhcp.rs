@@ -153,7 +153,6 @@ impl Server {
                     }
                 }
                 self.leases[n] = Lease::To(query.mac);
-                link.learn(wanted, query.mac);
                 self.reply(link, query, ACK, Some(wanted));
             }
             None => self.reply(link, query, NAK, None),

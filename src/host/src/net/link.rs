@@ -23,6 +23,8 @@ const ROOM: usize = 1024;
 const NEIGHBOURS: usize = 64;
 /// How many frames wait for the hardware address of their receiver.
 const AWAITING: usize = 64;
+/// How long they wait.
+const AWAITING_TIMEOUT: Duration = Duration::from_secs(75);
 /// How often a hardware address is asked for at most.
 const ARP_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -34,7 +36,7 @@ pub(super) struct Link {
     /// Frames on their way to the guest.
     pub(super) out: VecDeque<Vec<u8>>,
     neighbours: Vec<(Ipv4Addr, Mac)>,
-    awaiting: VecDeque<(Ipv4Addr, Vec<u8>)>,
+    awaiting: VecDeque<(Ipv4Addr, Vec<u8>, Instant)>,
     asked: Vec<(Ipv4Addr, Instant)>,
     next_id: u16,
     pub(super) now: Instant,
@@ -85,12 +87,12 @@ impl Link {
         if self.awaiting.is_empty() {
             return;
         }
-        for (to, mut frame) in std::mem::take(&mut self.awaiting) {
+        for (to, mut frame, since) in std::mem::take(&mut self.awaiting) {
             if to == address {
                 frame[..6].copy_from_slice(&mac);
                 self.push(frame);
             } else {
-                self.awaiting.push_back((to, frame));
+                self.awaiting.push_back((to, frame, since));
             }
         }
         self.asked.retain(|(to, _)| *to != address);
@@ -152,7 +154,12 @@ impl Link {
         if self.awaiting.len() == AWAITING {
             self.awaiting.pop_front();
         }
-        self.awaiting.push_back((address, frame));
+        self.awaiting.push_back((address, frame, self.now));
+        self.ask(address);
+    }
+
+    /// Asks for a hardware address, but not too often.
+    fn ask(&mut self, address: Ipv4Addr) {
         let now = self.now;
         self.asked.retain(|(_, when)| now.duration_since(*when) < ARP_INTERVAL);
         if self.asked.iter().any(|(asked, _)| *asked == address) {
@@ -160,6 +167,24 @@ impl Link {
         }
         self.asked.push((address, now));
         self.push_arp(1, self.gateway, [0; 6], address, BROADCAST);
+    }
+
+    /// Whether frames wait for a hardware address.
+    pub(super) fn is_awaiting(&self) -> bool {
+        !self.awaiting.is_empty()
+    }
+
+    /// Asks again for the hardware addresses that frames wait for: a guest that boots may come
+    /// up without a word. Asks nothing of a guest that takes no frames.
+    pub(super) fn ask_again(&mut self) {
+        let now = self.now;
+        self.awaiting.retain(|(_, _, since)| now.duration_since(*since) < AWAITING_TIMEOUT);
+        let mut addresses: Vec<_> = self.awaiting.iter().map(|(address, ..)| *address).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        if self.out.is_empty() {
+            addresses.into_iter().for_each(|address| self.ask(address));
+        }
     }
 
     /// Sends a payload of any length in one packet or several fragments. `to` overrules what is

@@ -364,17 +364,6 @@ impl Tcp {
         Some(Duration::from_micros(delay.total_micros()).max(Duration::from_millis(1)))
     }
 
-    /// Whether bytes can be moved without waiting for anybody.
-    pub(super) fn is_busy(&self) -> bool {
-        self.flows.values().any(|flow| match flow.stage {
-            Stage::Open { handle } => {
-                let socket = self.sockets.get::<Socket<'_>>(handle);
-                (flow.readable && !flow.host_finished && socket.can_send()) || (flow.writable && socket.can_recv())
-            }
-            Stage::Connecting { .. } => false,
-        })
-    }
-
     fn discard(&mut self, tuple: &Tuple) {
         if let Some(flow) = self.flows.remove(tuple) {
             flow.hang_up();

@@ -323,6 +323,7 @@ impl Engine {
         let now = self.link.now;
         if now.duration_since(self.expired) >= EXPIRY {
             self.expired = now;
+            self.link.ask_again();
             self.expiring = self.udp.expire(now) | self.pings.expire(now) | self.tftp.expire(now) | self.tcp.resume_listening();
         }
     }
@@ -330,14 +331,9 @@ impl Engine {
     /// Waits until there is something to do, and collects what the host's sockets are ready for.
     pub(super) fn wait(&mut self, ready: &mut Vec<(Token, PollFlags)>) -> io::Result<()> {
         let room = self.link.has_room();
-        let mut timeout = None;
-        if room {
-            timeout = self.tcp.delay(self.link.now);
-            if self.tcp.is_busy() {
-                timeout = Some(Duration::ZERO);
-            }
-        }
-        if self.expiring {
+        // Without room for frames smoltcp can do nothing; the guest wakes this thread.
+        let mut timeout = if room { self.tcp.delay(self.link.now) } else { None };
+        if self.expiring || self.link.is_awaiting() {
             timeout = Some(timeout.unwrap_or(EXPIRY).min(EXPIRY));
         }
         let mut polls = Poll::default();

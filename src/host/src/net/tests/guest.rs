@@ -21,15 +21,35 @@ pub struct Card {
     arrived: Condvar,
     capacity: AtomicUsize,
     refused: AtomicBool,
+    /// Every so many frames one is lost; 0 for none.
+    loss: AtomicUsize,
+    count: AtomicUsize,
 }
 
 impl Card {
     pub fn new(capacity: usize) -> Arc<Card> {
-        Arc::new(Card { frames: Mutex::default(), arrived: Condvar::new(), capacity: AtomicUsize::new(capacity), refused: AtomicBool::new(false) })
+        Arc::new(Card {
+            frames: Mutex::default(),
+            arrived: Condvar::new(),
+            capacity: AtomicUsize::new(capacity),
+            refused: AtomicBool::new(false),
+            loss: AtomicUsize::new(0),
+            count: AtomicUsize::new(0),
+        })
     }
 
     pub fn set_capacity(&self, capacity: usize) {
         self.capacity.store(capacity, Ordering::SeqCst);
+    }
+
+    /// Loses one frame in so many, in both directions.
+    pub fn set_loss(&self, one_in: usize) {
+        self.loss.store(one_in, Ordering::SeqCst);
+    }
+
+    fn loses(&self) -> bool {
+        let loss = self.loss.load(Ordering::SeqCst);
+        loss != 0 && self.count.fetch_add(1, Ordering::SeqCst) % loss == loss - 1
     }
 
     pub fn len(&self) -> usize {
@@ -86,7 +106,9 @@ impl FrameSink for Card {
             self.refused.store(true, Ordering::SeqCst);
             return false;
         }
-        frames.push_back(frame.to_vec());
+        if !self.loses() {
+            frames.push_back(frame.to_vec());
+        }
         self.arrived.notify_one();
         true
     }
@@ -103,11 +125,11 @@ impl phy::Device for Device {
 
     fn receive(&mut self, _: smoltcp::time::Instant) -> Option<(Received, Transmit<'_>)> {
         let frame = self.card.take(&self.net)?;
-        Some((Received(frame), Transmit(&self.net)))
+        Some((Received(frame), Transmit(self)))
     }
 
     fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Transmit<'_>> {
-        Some(Transmit(&self.net))
+        Some(Transmit(self))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -126,13 +148,15 @@ impl phy::RxToken for Received {
     }
 }
 
-pub struct Transmit<'a>(&'a UserNet);
+pub struct Transmit<'a>(&'a Device);
 
 impl phy::TxToken for Transmit<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let mut frame = vec![0; len];
         let result = f(&mut frame);
-        self.0.send(&frame);
+        if !self.0.card.loses() {
+            self.0.net.send(&frame);
+        }
         result
     }
 }

@@ -425,3 +425,39 @@ fn more_connections_than_fit_one_after_another() {
     }
     server.join().unwrap();
 }
+
+#[test]
+fn a_connection_waits_for_a_guest_that_is_still_booting() {
+    let mut guest = Guest::bare(NetUserSpec::parse("hostfwd=tcp:127.0.0.1:0-:22").unwrap());
+    let mut client = patient(TcpStream::connect(guest.net().forwards()[0].host).unwrap());
+    client.write_all(b"early").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    // Somebody asks who has the address, and the guest has it not yet.
+    let card = std::sync::Arc::clone(&guest.device.card);
+    card.find(guest.net(), |frame| (frame[12..14] == [8, 6]).then_some(()));
+    guest.dhcp();
+    let handle = guest.tcp();
+    guest.socket(handle).listen(22).unwrap();
+    guest.established(handle);
+    assert_eq!(guest.exchange(handle, b"late", true, true), b"early");
+    assert_eq!(read_unevenly(&mut client), b"late");
+}
+
+#[test]
+fn lost_frames_are_sent_again() {
+    let (listener, to) = listen();
+    let server = thread::spawn(move || {
+        let mut stream = patient(listener.accept().unwrap().0);
+        stream.write_all(&pattern(200_000, 51)).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        read_unevenly(&mut stream)
+    });
+    let mut guest = Guest::with("");
+    let handle = guest.connect(to);
+    guest.established(handle);
+    guest.device.card.set_loss(53);
+    let data = pattern(200_000, 53);
+    let received = guest.exchange(handle, &data, true, true);
+    assert!(received == pattern(200_000, 51));
+    assert!(server.join().unwrap() == data);
+}
