@@ -6,9 +6,11 @@
 use proteus_model::DeviceType;
 
 pub mod timer;
+pub mod uart;
 
 /// All device types, one a line. The conformance tests run over each.
 #[rustfmt::skip]
 pub static REGISTRY: &[&DeviceType] = &[
     &timer::arm_generic::ARM_GENERIC_TIMER,
+    &uart::pl011::PL011,
 ];

@@ -1,0 +1,339 @@
+//! The virtio-mmio transport (virtio 1.2 §4.2.2, legacy interface §4.2.4).
+//!
+//! Each device type here is a slot with a device in it; `virtio-mmio` is an empty one, whose
+//! DeviceID reads 0. Property `force-legacy` chooses version 1, the legacy interface, as QEMU does
+//! unless told otherwise; `-global virtio-mmio.force-legacy=false` is the usual way to ask for
+//! version 2. Left out: shared memory regions (there are none, and their length reads all ones)
+//! and the reset of single queues (feature not offered).
+
+use proteus_model::{
+    AccessRule, BusFault, Device, DeviceType, Event, FdtHook, PinDecl, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Reset, Services, State,
+    Width, Window, WindowDecl, check_register_read, check_register_write, registers,
+};
+
+use super::{Common, F_VERSION_1, Io, STATUS_DRIVER_OK, STATUS_FEATURES_OK, VirtioDevice};
+
+registers! {
+    /// Registers of a virtio-mmio slot. Those marked legacy exist in version 1 only, those marked
+    /// modern in version 2 only.
+    pub REGISTERS: u32;
+
+    /// "virt", little-endian.
+    0x000 MAGIC_VALUE ro = 0x7472_6976
+    /// 1 for the legacy interface, else 2.
+    0x004 VERSION ro
+    /// Device type; 0 for an empty slot.
+    0x008 DEVICE_ID ro
+    0x00c VENDOR_ID ro
+    0x010 DEVICE_FEATURES ro
+    0x014 DEVICE_FEATURES_SEL wo
+    0x020 DRIVER_FEATURES wo
+    0x024 DRIVER_FEATURES_SEL wo
+    /// Legacy: unit of QUEUE_PFN.
+    0x028 GUEST_PAGE_SIZE wo
+    0x030 QUEUE_SEL wo
+    0x034 QUEUE_NUM_MAX ro
+    0x038 QUEUE_NUM wo
+    /// Legacy: alignment of the used ring.
+    0x03c QUEUE_ALIGN wo
+    /// Legacy: page of the queue; 0 takes it down.
+    0x040 QUEUE_PFN rw
+    /// Modern from here on, but for notification, interrupts and status.
+    0x044 QUEUE_READY rw
+    0x050 QUEUE_NOTIFY wo
+    0x060 INTERRUPT_STATUS ro { 0 USED, 1 CONFIG }
+    0x064 INTERRUPT_ACK wo
+    0x070 STATUS rw
+    0x080 QUEUE_DESC_LOW wo
+    0x084 QUEUE_DESC_HIGH wo
+    0x090 QUEUE_DRIVER_LOW wo
+    0x094 QUEUE_DRIVER_HIGH wo
+    0x0a0 QUEUE_DEVICE_LOW wo
+    0x0a4 QUEUE_DEVICE_HIGH wo
+    0x0ac SHM_SEL wo
+    0x0b0 SHM_LEN_LOW ro = 0xffff_ffff
+    0x0b4 SHM_LEN_HIGH ro = 0xffff_ffff
+    0x0b8 SHM_BASE_LOW ro = 0xffff_ffff
+    0x0bc SHM_BASE_HIGH ro = 0xffff_ffff
+    0x0c0 QUEUE_RESET rw: unmodelled
+    0x0fc CONFIG_GENERATION ro
+}
+
+/// Offset of the device's configuration space.
+pub const CONFIG: u64 = 0x100;
+/// Length of a slot's window.
+pub const WINDOW_LEN: u64 = 0x200;
+/// As QEMU's, which some guests look for.
+const VENDOR: u32 = 0x554d_4551;
+const IRQ: usize = 0;
+
+/// Property `force-legacy`, of every device in a slot.
+pub const FORCE_LEGACY: PropertyDecl =
+    PropertyDecl { name: "force-legacy", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Show the legacy interface (version 1)" };
+
+/// A slot with a device in it.
+#[derive(State)]
+pub struct Mmio<D: VirtioDevice> {
+    common: Common,
+    device_features_sel: u32,
+    driver_features_sel: u32,
+    queue_sel: u32,
+    guest_page_size: u32,
+    queue_align: u32,
+    device: D,
+}
+
+impl<D: VirtioDevice + 'static> Mmio<D> {
+    /// A slot for `device`, with the common properties of its type.
+    pub fn boxed(props: &Props, device: D) -> Box<dyn Device> {
+        let common = Common::new(&device, props, props.bool(FORCE_LEGACY.name));
+        Box::new(Mmio { common, device_features_sel: 0, driver_features_sel: 0, queue_sel: 0, guest_page_size: 0, queue_align: 0, device })
+    }
+}
+
+impl<D: VirtioDevice> Mmio<D> {
+    fn offered(&self, cx: &dyn Services) -> u64 {
+        self.device.features(cx) | self.common.ring_features
+    }
+
+    fn device_reset(&mut self) {
+        self.reset_state();
+    }
+
+    fn queue_register(&mut self, cx: &mut dyn Services, at: u64, value: u64) {
+        let n = self.queue_sel;
+        let Some(queue) = self.common.queues.get_mut(n as usize).filter(|q| q.max != 0) else {
+            if at != QUEUE_PFN || value != 0 {
+                cx.guest_error(format_args!("setup of queue {n}, which is not there"));
+            }
+            return;
+        };
+        if queue.ready && !matches!(at, QUEUE_READY | QUEUE_PFN) {
+            cx.guest_error(format_args!("setup of queue {n} while it is in use"));
+            return;
+        }
+        let low = |old: u64| old & !0xffff_ffff | value;
+        let high = |old: u64| old & 0xffff_ffff | value << 32;
+        match at {
+            QUEUE_NUM if queue.fits(value) => queue.num = value as u16,
+            QUEUE_NUM => cx.guest_error(format_args!("queue {n} of {value} entries, more than {} or no power of two", queue.max)),
+            QUEUE_DESC_LOW => queue.desc = low(queue.desc),
+            QUEUE_DESC_HIGH => queue.desc = high(queue.desc),
+            QUEUE_DRIVER_LOW => queue.avail = low(queue.avail),
+            QUEUE_DRIVER_HIGH => queue.avail = high(queue.avail),
+            QUEUE_DEVICE_LOW => queue.used = low(queue.used),
+            QUEUE_DEVICE_HIGH => queue.used = high(queue.used),
+            QUEUE_READY if value == 0 => queue.ready = false,
+            QUEUE_READY if !queue.ready => queue.start(),
+            QUEUE_PFN => {
+                queue.set_legacy(value * u64::from(self.guest_page_size), self.queue_align.into());
+                queue.start();
+            }
+            _ => {}
+        }
+    }
+
+    fn write_status(&mut self, cx: &mut dyn Services, value: u8) {
+        if value == 0 {
+            return self.device_reset();
+        }
+        let before = self.common.status;
+        let mut status = value | before & super::STATUS_NEEDS_RESET;
+        let set = status & !before;
+        let agreed = if self.common.legacy { set & STATUS_DRIVER_OK != 0 } else { set & STATUS_FEATURES_OK != 0 };
+        if agreed {
+            let accepted = self.common.driver_features;
+            let refused = accepted & !self.offered(cx);
+            if refused != 0 || !self.common.legacy && !self.common.feature(F_VERSION_1) {
+                cx.guest_error(format_args!("driver accepts features {accepted:#x}, of which {refused:#x} are not offered"));
+                // The missing bit tells the driver (§3.1.1). A legacy driver has no such bit and
+                // only what was offered counts.
+                status &= !STATUS_FEATURES_OK;
+                if self.common.legacy {
+                    self.common.driver_features &= !refused;
+                }
+            }
+        }
+        self.common.status = status;
+        let mut io = Io { cx, common: &mut self.common };
+        if agreed && (io.common.legacy || status & STATUS_FEATURES_OK != 0) {
+            self.device.negotiated(&mut io);
+        }
+        if set & STATUS_DRIVER_OK != 0 {
+            for queue in 0..io.common.queues.len() {
+                self.device.notify(&mut io, queue);
+            }
+        }
+    }
+
+    fn driver_features(&mut self, cx: &mut dyn Services, value: u64) {
+        if self.common.status & (STATUS_FEATURES_OK | STATUS_DRIVER_OK) != 0 {
+            cx.guest_error(format_args!("features written after they were agreed on"));
+            return;
+        }
+        let features = &mut self.common.driver_features;
+        match self.driver_features_sel {
+            0 => *features = *features & !0xffff_ffff | value,
+            1 if !self.common.legacy => *features = *features & 0xffff_ffff | value << 32,
+            // Drivers write zeros to the words that they do not know.
+            _ if value == 0 => {}
+            sel => cx.guest_error(format_args!("features of word {sel} accepted, where none are offered")),
+        }
+    }
+
+    fn read_register(&mut self, cx: &mut dyn Services, at: u64) -> u32 {
+        let queue = self.common.queues.get(self.queue_sel as usize);
+        match at {
+            MAGIC_VALUE => MAGIC_VALUE_RESET as u32,
+            VERSION => 2 - u32::from(self.common.legacy),
+            DEVICE_ID => self.device.device_id(),
+            VENDOR_ID => VENDOR,
+            DEVICE_FEATURES => match self.device_features_sel {
+                0 => self.offered(cx) as u32,
+                1 => (self.offered(cx) >> 32) as u32,
+                _ => 0,
+            },
+            QUEUE_NUM_MAX => queue.map_or(0, |q| q.max.into()),
+            QUEUE_PFN if self.common.legacy => queue.filter(|q| q.ready).map_or(0, |q| q.desc.checked_div(self.guest_page_size.into()).unwrap_or(0) as u32),
+            QUEUE_READY if !self.common.legacy => queue.is_some_and(|q| q.ready).into(),
+            INTERRUPT_STATUS => self.common.isr.into(),
+            STATUS => self.common.status.into(),
+            SHM_LEN_LOW..=SHM_BASE_HIGH if !self.common.legacy => u32::MAX,
+            CONFIG_GENERATION if !self.common.legacy => self.common.generation,
+            _ => {
+                check_register_read(cx, REGISTERS, at);
+                0
+            }
+        }
+    }
+
+    fn write_register(&mut self, cx: &mut dyn Services, at: u64, value: u64) {
+        let (legacy, word) = (self.common.legacy, value as u32);
+        match at {
+            QUEUE_NOTIFY => {
+                if value < self.common.queues.len() as u64 {
+                    let mut io = Io { cx, common: &mut self.common };
+                    self.device.notify(&mut io, value as usize);
+                } else {
+                    cx.guest_error(format_args!("notification of queue {value}, which is not there"));
+                }
+            }
+            INTERRUPT_ACK => self.common.isr &= !(value as u8),
+            STATUS => self.write_status(cx, value as u8),
+            DEVICE_FEATURES_SEL => self.device_features_sel = word,
+            DRIVER_FEATURES => self.driver_features(cx, value),
+            DRIVER_FEATURES_SEL => self.driver_features_sel = word,
+            QUEUE_SEL => self.queue_sel = word,
+            QUEUE_NUM => self.queue_register(cx, at, value),
+            GUEST_PAGE_SIZE | QUEUE_ALIGN if legacy => {
+                if !word.is_power_of_two() {
+                    return cx.guest_error(format_args!("page size or alignment {word:#x} is no power of two"));
+                }
+                *(if at == GUEST_PAGE_SIZE { &mut self.guest_page_size } else { &mut self.queue_align }) = word;
+            }
+            // As QEMU has it: taking one queue down resets the device.
+            QUEUE_PFN if legacy && value == 0 => self.device_reset(),
+            QUEUE_PFN if legacy => self.queue_register(cx, at, value),
+            QUEUE_READY | QUEUE_DESC_LOW..=QUEUE_DEVICE_HIGH if !legacy => self.queue_register(cx, at, value),
+            SHM_SEL if !legacy => {}
+            _ => check_register_write(cx, REGISTERS, at, value),
+        }
+    }
+}
+
+impl<D: VirtioDevice> Device for Mmio<D> {
+    fn read(&mut self, cx: &mut dyn Services, _: Window, at: u64, size: Width) -> Result<u64, BusFault> {
+        if at < CONFIG {
+            if size != Width::B4 {
+                cx.guest_error(format_args!("read of {} bytes at {at:#x}: registers have four", size.bytes()));
+                return Ok(0);
+            }
+            return Ok(self.read_register(cx, at).into());
+        }
+        let config = self.device.config(cx, &self.common);
+        let from = (at - CONFIG) as usize;
+        Ok((0..size.bytes() as usize).rev().fold(0, |value, i| value << 8 | u64::from(config.get(from + i).copied().unwrap_or(0))))
+    }
+
+    fn write(&mut self, cx: &mut dyn Services, _: Window, at: u64, size: Width, value: u64) -> Result<(), BusFault> {
+        if at >= CONFIG {
+            let mut io = Io { cx, common: &mut self.common };
+            self.device.write_config(&mut io, at - CONFIG, &value.to_le_bytes()[..size.bytes() as usize]);
+        } else if size == Width::B4 {
+            self.write_register(cx, at, value);
+        } else {
+            cx.guest_error(format_args!("write of {} bytes at {at:#x}: registers have four", size.bytes()));
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, cx: &mut dyn Services, event: Event<'_>) {
+        let mut io = Io { cx, common: &mut self.common };
+        self.device.event(&mut io, event);
+    }
+
+    fn settle(&mut self, cx: &mut dyn Services) {
+        cx.set_pin(IRQ, self.common.isr != 0);
+        self.device.settle(cx);
+    }
+
+    fn reset(&mut self, _: &mut dyn Services, _: Reset) {
+        self.device_reset();
+    }
+
+    fn ready(&self, port: usize) -> usize {
+        self.device.ready(&self.common, port)
+    }
+}
+
+/// What all types of device in a slot have in common.
+pub const fn device_type(name: &'static str, description: &'static str, new: fn(&Props) -> Result<Box<dyn Device>, PropError>) -> DeviceType {
+    DeviceType {
+        windows: &[WindowDecl::mmio("mmio", WINDOW_LEN, AccessRule::new(Width::B1, Width::B4))],
+        outputs: &[PinDecl::one("irq")],
+        registers: &[REGISTERS],
+        user_creatable: true,
+        fdt: Some(FdtHook {
+            node: "virtio_mmio",
+            build: |placed, node| {
+                node.prop_str("compatible", "virtio,mmio");
+                placed.reg(node);
+                placed.interrupts(node);
+                node.prop_empty("dma-coherent");
+            },
+        }),
+        ..DeviceType::new(name, description, new)
+    }
+}
+
+/// An empty slot.
+#[derive(Debug, Default, State)]
+struct Empty {
+    #[state(skip)]
+    legacy: bool,
+}
+
+impl Device for Empty {
+    fn read(&mut self, _: &mut dyn Services, _: Window, at: u64, size: Width) -> Result<u64, BusFault> {
+        let value = match at {
+            _ if size != Width::B4 => 0,
+            MAGIC_VALUE => MAGIC_VALUE_RESET,
+            VERSION => 2 - u64::from(self.legacy),
+            VENDOR_ID => VENDOR.into(),
+            _ => 0,
+        };
+        Ok(value)
+    }
+
+    fn write(&mut self, cx: &mut dyn Services, _: Window, at: u64, _: Width, value: u64) -> Result<(), BusFault> {
+        cx.guest_error(format_args!("write of {value:#x} at {at:#x} of an empty slot"));
+        Ok(())
+    }
+}
+
+/// An empty slot.
+pub static VIRTIO_MMIO: DeviceType = DeviceType {
+    properties: &[FORCE_LEGACY],
+    user_creatable: false,
+    ..device_type("virtio-mmio", "Virtio-mmio slot without a device", |props| Ok(Box::new(Empty { legacy: props.bool("force-legacy") })))
+};
