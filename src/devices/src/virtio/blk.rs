@@ -12,9 +12,6 @@ use super::mmio::{self, Mmio};
 use super::queue::{Chain, RingError};
 use super::{Common, EVENT_IDX, INDIRECT_DESC, Io, VirtioDevice};
 
-/// Device type of a block device.
-pub const DEVICE_ID: u32 = 2;
-
 const F_SEG_MAX: u32 = 2;
 const F_GEOMETRY: u32 = 4;
 const F_RO: u32 = 5;
@@ -249,7 +246,7 @@ fn status(done: io::Result<()>) -> u8 {
 
 impl VirtioDevice for Blk {
     fn device_id(&self) -> u32 {
-        DEVICE_ID
+        2
     }
 
     fn queues(&self) -> Vec<u16> {

@@ -146,12 +146,8 @@ impl<D: VirtioDevice> Mmio<D> {
             let refused = accepted & !self.offered(cx);
             if refused != 0 || !self.common.legacy && !self.common.feature(F_VERSION_1) {
                 cx.guest_error(format_args!("driver accepts features {accepted:#x}, of which {refused:#x} are not offered"));
-                // The missing bit tells the driver (§3.1.1). A legacy driver has no such bit and
-                // only what was offered counts.
+                // The missing bit tells the driver (§3.1.1).
                 status &= !STATUS_FEATURES_OK;
-                if self.common.legacy {
-                    self.common.driver_features &= !refused;
-                }
             }
         }
         self.common.status = status;
@@ -171,6 +167,8 @@ impl<D: VirtioDevice> Mmio<D> {
             cx.guest_error(format_args!("features written after they were agreed on"));
             return;
         }
+        // A legacy driver cannot be told that it accepts too much: only what was offered counts.
+        let value = if self.common.legacy { value & self.offered(cx) } else { value };
         let features = &mut self.common.driver_features;
         match self.driver_features_sel {
             0 => *features = *features & !0xffff_ffff | value,
@@ -286,11 +284,14 @@ impl<D: VirtioDevice> Device for Mmio<D> {
     }
 }
 
+const WINDOWS: &[WindowDecl] = &[WindowDecl::mmio("mmio", WINDOW_LEN, AccessRule::new(Width::B1, Width::B4))];
+const OUTPUTS: &[PinDecl] = &[PinDecl::one("irq")];
+
 /// What all types of device in a slot have in common.
 pub const fn device_type(name: &'static str, description: &'static str, new: fn(&Props) -> Result<Box<dyn Device>, PropError>) -> DeviceType {
     DeviceType {
-        windows: &[WindowDecl::mmio("mmio", WINDOW_LEN, AccessRule::new(Width::B1, Width::B4))],
-        outputs: &[PinDecl::one("irq")],
+        windows: WINDOWS,
+        outputs: OUTPUTS,
         registers: &[REGISTERS],
         user_creatable: true,
         fdt: Some(FdtHook {

@@ -5,14 +5,14 @@
 //! specification gives every device whatever carries it.
 
 pub mod blk;
-pub mod mmio;
-pub mod queue;
 #[cfg(test)]
 pub(crate) mod driver;
+pub mod mmio;
+pub mod queue;
 
 use std::fmt;
 
-use proteus_model::{Event, Props, PropertyDecl, PropertyDefault, PropertyKind, Services, State};
+use proteus_model::{Event, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State};
 
 use queue::{Chain, Queue, RingError};
 
