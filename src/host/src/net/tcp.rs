@@ -26,6 +26,8 @@ const FLOWS: usize = 512;
 const BUFFER: usize = 128 << 10;
 /// How long the guest has to answer a connection from outside.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a FIN may stay unanswered before it is sent again at the latest.
+const FIN_REMINDER: Duration = Duration::from_secs(2);
 /// How long a connection must have been idle before it may make room for another.
 const IDLE: Duration = Duration::from_secs(120);
 /// How many connections one forwarded port may bring before the others have their turn.
@@ -409,6 +411,10 @@ impl Flow {
             tracing::debug!("connection broken by the host's side: {error}");
             socket.abort();
         }
+        // smoltcp (0.14) forgets a FIN that was lost when duplicate acknowledgments ask for it
+        // again and no data are left; its keep-alive timer makes it send the FIN after all.
+        let closing = matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck);
+        socket.set_keep_alive(closing.then_some(FIN_REMINDER.into()));
     }
 
     fn move_to_host(&mut self, socket: &mut Socket<'_>, now: Instant) -> io::Result<()> {

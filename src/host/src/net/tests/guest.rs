@@ -292,6 +292,8 @@ impl Guest {
             }
             if sent == data.len() && close && !closed {
                 socket.close();
+                // As in the network itself: or a lost FIN might never be sent again.
+                socket.set_keep_alive(Some(smoltcp::time::Duration::from_secs(1)));
                 closed = true;
             }
             while socket.can_recv() {
