@@ -1,0 +1,634 @@
+//! The instruction tests of `targets/arm/tests/*.ins`, run by each tier.
+//!
+//! A line is `words "disassembly" before => after`:
+//!
+//! ```text
+//! 91001420 "add x0, x1, #5"   x1=fffffffffffffffe => x0=3
+//! ```
+//!
+//! Numbers are hexadecimal. Several words stand for a sequence, their texts divided by `;`. The
+//! text is Capstone's, for the instruction at address 0; `~` before the quotes says that Capstone
+//! does not know the word. Names:
+//! - `x0` to `x30`, `sp`, `v0` (32 digits), `v0.d[1]`, `nzcv`, `fpcr`, `fpsr`, and any register of
+//!   `sysregs::ROWS` in lower case; `sp_el0` to `sp_el3`;
+//! - `el`, `spsel`, `daif` (as the register has it), `pan`, `uao`, `dit`, `ssbs`, `ss`, `il`;
+//! - `[40010000]=0102` bytes of memory, `[40010000]=#5` a 64-bit number there;
+//! - before only: `at` address of the first word, `cpu` model, `has` (`el2`, `el3`, divided by
+//!   commas), `conduit` (`hvc` or `smc`), `irq=1`, `fiq=1`;
+//! - after only: `pc` (`+N` relative to the first word, or absolute), `halted=1`.
+//!
+//! What is not named after `=>` must be as it was, and the pc at the end of the words. `=>
+//! exception ec=24 iss=7 far=0` says that one was taken to EL1 (or `to=2`) with that syndrome;
+//! `elr=+N` is its return address, the first word unless given; more changes may follow. `=>
+//! undefined` is `=> exception ec=0 iss=0`. A line of settings alone holds for the lines after it,
+//! until the next such line.
+//!
+//! Without settings the core is a Cortex-A53 without EL2 and EL3, in EL1 with SP_EL1, its
+//! registers zero, SP 40020000, interrupts masked, FP enabled and the MMU on, with this memory:
+//! see [`PAGES`]. What is not code is zero; around the words all code is `b .`, and one of
+//! these is run after the words.
+#![forbid(unsafe_code)]
+
+use capstone::prelude::*;
+use proteus_arm::a64::{self, Feature, Id};
+use proteus_arm::sysregs::{self as sr, ROWS};
+use proteus_arm::{Arm, Configuration, exceptions, models, psci::Conduit, state};
+use proteus_exec::ops::{Ops, Slot};
+use proteus_exec::system::System;
+use proteus_exec::{Core, Cpu, InstructionClock, Thresholds, WORDS};
+use proteus_model::ram::Region;
+use proteus_model::{CoreId, Line as Pin, Machine, MachineBuilder};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+/// The model of lines that name none.
+const DEFAULT_MODEL: &str = "cortex-a53";
+
+/// Where RAM is, and how much; a second, small one is at 0.
+const RAM: u64 = 0x4000_0000;
+const RAM_BYTES: u64 = 1 << 20;
+const LOW_BYTES: u64 = 0x1_0000;
+/// Code, all of it `b .` but for the words of the line.
+const CODE_BYTES: u64 = 0x1_0000;
+/// Where the first word of a line is unless it says `at`.
+const START: u64 = RAM + 0x1000;
+/// Exception vectors of EL1, EL2 and EL3.
+const VECTORS: [u64; 3] = [RAM + 0x8000, RAM + 0x8800, RAM + 0x9000];
+/// Translation tables of EL1&0: level 1, 2 and 3.
+const TABLES: u64 = RAM + 0xf_0000;
+
+/// Attributes of a page descriptor: valid, access flag, inner shareable, and what a test varies.
+const PAGE: u64 = 0x703;
+const EL0_TOO: u64 = 1 << 6;
+const READ_ONLY: u64 = 1 << 7;
+const DEVICE: u64 = 1 << 2;
+const PXN: u64 = 1 << 53;
+const UXN: u64 = 1 << 54;
+
+/// The pages of RAM from an offset on, with their descriptors' bits. All map to themselves but
+/// for the last row.
+const PAGES: &[(u64, u64)] = &[
+    // Code: both levels read and execute.
+    (0x0_0000, PAGE | EL0_TOO | READ_ONLY),
+    // Data: both levels read and write.
+    (0x1_0000, PAGE | EL0_TOO | UXN | PXN),
+    // EL1 reads and writes.
+    (0x4_0000, PAGE | UXN | PXN),
+    // EL1 reads.
+    (0x4_1000, PAGE | READ_ONLY | UXN | PXN),
+    // Both read.
+    (0x4_2000, PAGE | READ_ONLY | EL0_TOO | UXN | PXN),
+    // Nothing.
+    (0x4_3000, 0),
+    // No access flag.
+    (0x4_4000, PAGE & !0x400),
+    // EL1 reads, writes and executes.
+    (0x4_5000, PAGE | UXN),
+    // EL0 executes and cannot read; EL1 reads and writes.
+    (0x4_6000, PAGE | PXN),
+    // Device-nGnRnE.
+    (0x4_7000, PAGE | EL0_TOO | DEVICE | UXN | PXN),
+    // A physical address where nothing is.
+    (0x4_8000, PAGE | EL0_TOO | 0x8000_0000),
+    // Nothing.
+    (0x4_9000, 0),
+    // The tables and what is before them.
+    (0x5_0000, PAGE | UXN | PXN),
+];
+
+/// What runs the instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tier {
+    /// Each instruction interpreted.
+    Interpreter,
+}
+
+type Settings = Vec<(String, String)>;
+
+/// One line of a file.
+#[derive(Clone, Debug)]
+struct Line {
+    place: String,
+    words: Vec<u32>,
+    text: String,
+    /// Capstone knows the words.
+    listed: bool,
+    before: Settings,
+    after: Settings,
+    exception: bool,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests")
+}
+
+/// `name=value` pairs.
+fn settings(text: &str) -> Result<Settings, String> {
+    text.split_whitespace()
+        .map(|s| s.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).ok_or_else(|| format!("`{s}` is not name=value")))
+        .collect()
+}
+
+/// A line, or the settings that hold from here on; `None` for comments.
+enum Parsed {
+    Line(Line),
+    Head(Settings),
+}
+
+fn parse(place: String, text: &str, head: &Settings) -> Result<Option<Parsed>, String> {
+    let text = text.split(" # ").next().unwrap_or("").trim();
+    if text.is_empty() || text.starts_with('#') {
+        return Ok(None);
+    }
+    let Some((words, rest)) = text.split_once('"') else { return Ok(Some(Parsed::Head(settings(text)?))) };
+    let (listing, rest) = rest.split_once('"').ok_or("the text does not end")?;
+    let (words, listed) = match words.trim().strip_suffix('~') {
+        Some(w) => (w, false),
+        None => (words.trim(), true),
+    };
+    let words = words.split_whitespace().map(|w| u32::from_str_radix(w, 16).map_err(|e| format!("{w}: {e}"))).collect::<Result<Vec<u32>, String>>()?;
+    let (before, after) = rest.split_once("=>").ok_or("there is no =>")?;
+    let mut all = head.clone();
+    all.extend(settings(before)?);
+    let after = after.trim();
+    let (exception, after) = match (after.strip_prefix("exception"), after.strip_prefix("undefined")) {
+        (Some(a), _) => (true, a.to_owned()),
+        (_, Some(a)) => (true, format!("ec=0 iss=0 {a}")),
+        _ => (false, after.to_owned()),
+    };
+    let after = settings(&after)?;
+    Ok(Some(Parsed::Line(Line { place, words, text: listing.to_owned(), listed, before: all, after, exception })))
+}
+
+/// Every line of every file; files and lines that cannot be read are among the errors.
+fn lines() -> (Vec<Line>, Vec<String>) {
+    let (mut lines, mut errors) = (Vec::new(), Vec::new());
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).expect("the tests are there").flatten().map(|e| e.path()).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "ins"));
+    files.sort();
+    for f in files {
+        let name = f.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let text = std::fs::read_to_string(&f).expect("a readable file");
+        let mut head = Settings::new();
+        for (n, l) in text.lines().enumerate() {
+            match parse(format!("{name}:{}", n + 1), l, &head) {
+                Ok(Some(Parsed::Line(l))) => lines.push(l),
+                Ok(Some(Parsed::Head(h))) => head = h,
+                Ok(None) => {}
+                Err(e) => errors.push(format!("{name}:{}: {e}", n + 1)),
+            }
+        }
+    }
+    (lines, errors)
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    u64::from_str_radix(text, 16).map_err(|e| format!("{text}: {e}"))
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>, String> {
+    if let Some(n) = text.strip_prefix('#') {
+        return Ok(number(n)?.to_le_bytes().to_vec());
+    }
+    if !text.is_ascii() || text.len() % 2 != 0 {
+        return Err(format!("{text}: bytes have two digits"));
+    }
+    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|e| format!("{text}: {e}"))).collect()
+}
+
+/// The word of a system register by its name in lower case.
+fn system_slot(name: &str) -> Option<Slot> {
+    let i = ROWS.iter().position(|r| r.name.eq_ignore_ascii_case(name))?;
+    Some(Slot(state::SYSREGS + i as u16))
+}
+
+/// Words that say nothing of the architectural state by themselves: the program counter, lazy
+/// flags and stack pointers, which are compared by what they mean, and monitors.
+fn is_compared(slot: u16) -> bool {
+    let sp = state::SP_EL.0;
+    !matches!(Slot(slot), state::PC | state::SP | state::FLAG_OP | state::FLAG_A | state::FLAG_B | state::FP_FAST | state::EVENT)
+        && !matches!(Slot(slot), state::EXCL_ADDRESS | state::EXCL_LOW | state::EXCL_HIGH | state::EXCL_SIZE)
+        && !(sp..sp + 4).contains(&slot)
+}
+
+/// All that a line can speak of.
+#[derive(Clone)]
+struct State {
+    words: [u64; WORDS],
+    pc: u64,
+    nzcv: u64,
+    sp: [u64; 4],
+    halted: bool,
+    low: Vec<u8>,
+    ram: Vec<u8>,
+}
+
+impl State {
+    fn word(&self, s: Slot) -> u64 {
+        self.words[s.0 as usize]
+    }
+    fn word_mut(&mut self, s: Slot) -> &mut u64 {
+        &mut self.words[s.0 as usize]
+    }
+    /// Which of the stack pointers is in use.
+    fn bank(&self) -> usize {
+        if self.word(state::SPSEL) & 1 == 0 { 0 } else { self.word(state::EL) as usize & 3 }
+    }
+
+    fn of(core: &mut Core<Arm>) -> State {
+        let mut read = |at, n: u64| {
+            let mut v = vec![0; n as usize];
+            core.machine.peek(at, &mut v).expect("RAM");
+            v
+        };
+        let (low, ram) = (read(0, LOW_BYTES), read(RAM, RAM_BYTES));
+        let sp = [0, 1, 2, 3].map(|n| exceptions::read_sp(core, n));
+        State { words: core.regs, pc: core.pc(), nzcv: core.nzcv(), sp, halted: core.halted, low, ram }
+    }
+
+    fn put(&self, core: &mut Core<Arm>) {
+        core.regs = self.words;
+        *core.word_mut(state::PC) = self.pc;
+        core.set_nzcv(self.nzcv);
+        for (n, v) in self.sp.into_iter().enumerate() {
+            *core.word_mut(state::SP_EL.at(n as u32)) = v;
+        }
+        *core.word_mut(state::SP) = self.sp[self.bank()];
+        core.halted = self.halted;
+        core.machine.poke(0, &self.low).expect("RAM");
+        core.machine.poke(RAM, &self.ram).expect("RAM");
+        proteus_arm::update_fp_fast(core);
+        core.resync();
+    }
+
+    fn memory(&mut self, at: u64, n: usize) -> Result<&mut [u8], String> {
+        let (base, ram) = if at >= RAM { (RAM, &mut self.ram) } else { (0, &mut self.low) };
+        let from = (at - base) as usize;
+        ram.get_mut(from..from + n).ok_or_else(|| format!("[{at:x}] is not in RAM"))
+    }
+
+    /// Sets what `name` means. False where it means nothing of the state.
+    fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
+        if let Some(at) = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
+            let b = bytes(value)?;
+            self.memory(number(at)?, b.len())?.copy_from_slice(&b);
+            return Ok(true);
+        }
+        if let Some(r) = name.strip_prefix('v').and_then(|n| n.parse::<u32>().ok()).filter(|&n| n < 32) {
+            let v = u128::from_str_radix(value, 16).map_err(|e| format!("{value}: {e}"))?;
+            *self.word_mut(state::v(r)) = v as u64;
+            *self.word_mut(state::v(r).at(1)) = (v >> 64) as u64;
+            return Ok(true);
+        }
+        if let Some((r, half)) = name.strip_prefix('v').and_then(|n| n.strip_suffix(']')).and_then(|n| n.split_once(".d[")) {
+            let (Ok(r), Ok(half @ 0..=1)) = (r.parse::<u32>(), half.parse()) else { return Ok(false) };
+            *self.word_mut(state::v(r).at(half)) = number(value)?;
+            return Ok(true);
+        }
+        if let Some(r) = name.strip_prefix('x').and_then(|n| n.parse::<u32>().ok()).filter(|&n| n < 31) {
+            *self.word_mut(state::x(r)) = number(value)?;
+            return Ok(true);
+        }
+        if let Some(n) = name.strip_prefix("sp_el").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n < 4) {
+            self.sp[n] = number(value)?;
+            return Ok(true);
+        }
+        let slot = match name {
+            "el" => state::EL,
+            "spsel" => state::SPSEL,
+            "daif" => state::DAIF,
+            "pan" => state::PAN,
+            "uao" => state::UAO,
+            "dit" => state::DIT,
+            "ssbs" => state::SSBS,
+            "ss" => state::SS,
+            "il" => state::IL,
+            "fpcr" => state::FPCR,
+            "fpsr" => state::FPSR,
+            "nzcv" => {
+                self.nzcv = number(value)?;
+                return Ok(true);
+            }
+            "sp" => {
+                let bank = self.bank();
+                self.sp[bank] = number(value)?;
+                return Ok(true);
+            }
+            _ => match system_slot(name) {
+                Some(s) => s,
+                None => return Ok(false),
+            },
+        };
+        *self.word_mut(slot) = number(value)?;
+        Ok(true)
+    }
+
+    /// PSTATE as SPSR_ELx has it, by the fields (Arm ARM C5.2.18).
+    fn spsr(&self) -> u64 {
+        let one = |s, bit: u32| (self.word(s) & 1) << bit;
+        let level = self.word(state::EL) & 3;
+        let handler = if level == 0 { 0 } else { self.word(state::SPSEL) & 1 };
+        self.nzcv << 28 | one(state::DIT, 24) | one(state::UAO, 23) | one(state::PAN, 22) | one(state::SS, 21) | one(state::IL, 20) | one(state::SSBS, 12) | self.word(state::DAIF) & 0x3c0 | level << 2 | handler
+    }
+}
+
+/// The last value of a setting.
+fn last<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
+    settings.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+}
+
+fn address(text: &str, base: u64) -> Result<u64, String> {
+    match text.strip_prefix('+') {
+        Some(n) => Ok(base.wrapping_add(number(n)?)),
+        None => number(text),
+    }
+}
+
+/// A machine with one core as the line's settings have it.
+fn core_for(line: &Line) -> Result<Box<Core<Arm>>, String> {
+    let name = last(&line.before, "cpu").unwrap_or(DEFAULT_MODEL);
+    let model = models::find(name).ok_or_else(|| format!("there is no model {name}"))?;
+    let has = last(&line.before, "has").unwrap_or("");
+    let conduit = match last(&line.before, "conduit") {
+        None => None,
+        Some("hvc") => Some(Conduit::Hvc),
+        Some("smc") => Some(Conduit::Smc),
+        Some(c) => return Err(format!("there is no conduit {c}")),
+    };
+    let mut b = MachineBuilder::new("test", 1);
+    b.ram(0, &Region::new("low", LOW_BYTES).map_err(|e| e.to_string())?);
+    b.ram(RAM, &Region::new("ram", RAM_BYTES).map_err(|e| e.to_string())?);
+    let machine: Arc<Machine> = b.build().map_err(|e| e.to_string())?;
+    let lines = machine.core_lines(CoreId(0)).cloned().unwrap_or_default();
+    lines.set(Pin::IRQ, last(&line.before, "irq").is_some());
+    lines.set(Pin::FIQ, last(&line.before, "fiq").is_some());
+    let configuration = Configuration {
+        model,
+        has_el2: has.split(',').any(|h| h == "el2"),
+        has_el3: has.split(',').any(|h| h == "el3"),
+        conduit,
+        affinities: Arc::new([0]),
+        frequency: 62_500_000,
+        gic_sysregs: false,
+        reset_address: START,
+    };
+    let system = System::new([lines]);
+    system.set_on(CoreId(0), true);
+    let mut core = Core::new(CoreId(0), Arm::new(&configuration), machine, system);
+    core.powered = true;
+    core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: 0 });
+    Ok(core)
+}
+
+/// The state that every line begins from, before its settings.
+fn initial(core: &mut Core<Arm>) -> State {
+    let mut s = State::of(core);
+    for at in (0..CODE_BYTES as usize).step_by(4) {
+        s.ram[at..at + 4].copy_from_slice(&0x1400_0000u32.to_le_bytes());
+    }
+    let mut table = |at: u64, v: u64| {
+        let from = (TABLES - RAM + at) as usize;
+        s.ram[from..from + 8].copy_from_slice(&v.to_le_bytes());
+    };
+    // Level 1: the first GiB a block, the second by a table; level 2: one table.
+    table(0, 0x701 | EL0_TOO | UXN | PXN);
+    table(8, TABLES + 0x1000 | 3);
+    table(0x1000, TABLES + 0x2000 | 3);
+    for i in 0..RAM_BYTES / 4096 {
+        let row = PAGES.iter().rev().find(|r| r.0 <= i * 4096).map_or(0, |r| r.1);
+        table(0x2000 + 8 * i, if row == 0 { 0 } else { (RAM + i * 4096) + row });
+    }
+    for (slot, v) in [
+        (state::EL, 1),
+        (state::SPSEL, 1),
+        (state::DAIF, 0x3c0),
+        // MMU and caches on; EL0 may do no more than it must.
+        (sr::SCTLR_EL1, 0x30d0_1805),
+        (sr::CPACR_EL1, 3 << 20),
+        // 39-bit addresses, 4 KiB granules, the upper range off, 40-bit physical addresses.
+        (sr::TCR_EL1, 2 << 32 | 1 << 23 | 25 << 16 | 25),
+        (sr::TTBR0_EL1, TABLES),
+        // Index 0 Normal write-back, 1 Device-nGnRnE.
+        (sr::MAIR_EL1, 0xff),
+        (sr::VBAR_EL1, VECTORS[0]),
+        (sr::VBAR_EL2, VECTORS[1]),
+        (sr::VBAR_EL3, VECTORS[2]),
+    ] {
+        *s.word_mut(slot) = v;
+    }
+    s.sp = [RAM + 0x2_0000; 4];
+    s
+}
+
+/// Names that are about the machine or the line, not the state.
+const CONFIGURATION: &[&str] = &["cpu", "has", "conduit", "irq", "fiq", "at"];
+const RESULTS: &[&str] = &["ec", "iss", "far", "elr", "to", "pc", "halted"];
+
+/// What must be after the line ran from `start`.
+fn expected(line: &Line, start: &State) -> Result<State, String> {
+    let mut want = start.clone();
+    let after = |name| last(&line.after, name);
+    for (n, v) in &line.after {
+        if !RESULTS.contains(&n.as_str()) && !want.set(n, v)? {
+            return Err(format!("{n}: nothing has that name"));
+        }
+    }
+    want.halted = after("halted").is_some();
+    if line.exception {
+        take(line, start, &mut want)?;
+    } else if let Some(n) = ["ec", "iss", "far", "elr", "to"].iter().find(|n| after(n).is_some()) {
+        return Err(format!("{n} is said of exceptions only"));
+    } else {
+        want.pc = address(after("pc").unwrap_or(&format!("+{:x}", 4 * line.words.len())), start.pc)?;
+    }
+    Ok(want)
+}
+
+/// The exception that the line expects, as AArch64.TakeException has it; `want` is the state that
+/// it is taken in.
+fn take(line: &Line, start: &State, want: &mut State) -> Result<(), String> {
+    let after = |name| last(&line.after, name);
+    let get = |n: &str| after(n).map(number).transpose();
+    let to = get("to")?.unwrap_or(1) as u8;
+    let interrupt = match after("ec") {
+        Some("irq") => Some(0x80),
+        Some("fiq") => Some(0x100),
+        _ => None,
+    };
+    let offset = match ((want.word(state::EL) as u8) < to, want.word(state::SPSEL) & 1) {
+        (true, _) => 0x400,
+        (false, 1) => 0x200,
+        (false, _) => 0,
+    };
+    *want.word_mut(sr::spsr(to)) = want.spsr();
+    *want.word_mut(sr::elr(to)) = address(after("elr").unwrap_or("+0"), start.pc)?;
+    if interrupt.is_none() {
+        *want.word_mut(sr::esr(to)) = get("ec")?.ok_or("no ec")? << 26 | 1 << 25 | get("iss")?.ok_or("no iss")?;
+    }
+    if let Some(far) = get("far")? {
+        *want.word_mut(sr::far(to)) = far;
+    }
+    want.pc = want.word(sr::vbar(to)) + offset + interrupt.unwrap_or(0);
+    for (slot, v) in [(state::EL, to as u64), (state::SPSEL, 1), (state::DAIF, 0x3c0), (state::SS, 0), (state::IL, 0), (state::UAO, 0)] {
+        *want.word_mut(slot) = v;
+    }
+    let model = models::find(last(&line.before, "cpu").unwrap_or(DEFAULT_MODEL));
+    // SCTLR_EL1.SPAN.
+    if model.is_some_and(|m| m.features.contains(&Feature::Pan)) && to == 1 && want.word(sr::SCTLR_EL1) >> 23 & 1 == 0 {
+        *want.word_mut(state::PAN) = 1;
+    }
+    Ok(())
+}
+
+/// Runs the line; the error says what is wrong.
+fn run(line: &Line, tier: Tier) -> Result<(), String> {
+    let mut core = core_for(line)?;
+    let mut start = initial(&mut core);
+    for (n, v) in &line.before {
+        if !CONFIGURATION.contains(&n.as_str()) && !start.set(n, v)? {
+            return Err(format!("{n}: nothing has that name"));
+        }
+    }
+    start.pc = last(&line.before, "at").map_or(Ok(START), number)?;
+    let code: Vec<u8> = line.words.iter().flat_map(|w| w.to_le_bytes()).collect();
+    start.memory(start.pc, code.len())?.copy_from_slice(&code);
+    let want = expected(line, &start)?;
+    start.put(&mut core);
+    core.attention = true;
+    let mut cpu = match tier {
+        Tier::Interpreter => Cpu::new(core, None, Thresholds { compile: u32::MAX }),
+    };
+    // One more: the `b .` after the words, or in the vector.
+    cpu.run(line.words.len() as i64 + 1);
+    compare(&start, &want, &State::of(&mut cpu.core))
+}
+
+/// The name of a word for messages, as the lines have it.
+fn word_name(slot: u16) -> String {
+    let named = [
+        (state::EL, "el"),
+        (state::SPSEL, "spsel"),
+        (state::DAIF, "daif"),
+        (state::PAN, "pan"),
+        (state::UAO, "uao"),
+        (state::DIT, "dit"),
+        (state::SSBS, "ssbs"),
+        (state::SS, "ss"),
+        (state::IL, "il"),
+        (state::FPCR, "fpcr"),
+        (state::FPSR, "fpsr"),
+    ];
+    if let Some((_, n)) = named.iter().find(|(s, _)| s.0 == slot) {
+        return (*n).to_owned();
+    }
+    match slot {
+        0..=30 => format!("x{slot}"),
+        s if (state::V.0..state::V.0 + 64).contains(&s) => format!("v{}.d[{}]", (s - state::V.0) / 2, s & 1),
+        s => match ROWS.get(s.wrapping_sub(state::SYSREGS) as usize) {
+            Some(r) => r.name.to_lowercase(),
+            None => format!("word {s}"),
+        },
+    }
+}
+
+/// The differences, each as what the state has and what the line wants.
+fn compare(start: &State, want: &State, got: &State) -> Result<(), String> {
+    let mut out = String::new();
+    let mut differ = |name: &str, got: u64, want: u64| {
+        if got != want {
+            let _ = write!(out, " {name}={got:x} (not {want:x})");
+        }
+    };
+    for s in (0..WORDS as u16).filter(|&s| is_compared(s)) {
+        differ(&word_name(s), got.word(Slot(s)), want.word(Slot(s)));
+    }
+    differ("pc", got.pc, want.pc);
+    differ("pc=+", got.pc.wrapping_sub(start.pc), want.pc.wrapping_sub(start.pc));
+    differ("nzcv", got.nzcv, want.nzcv);
+    differ("halted", got.halted as u64, want.halted as u64);
+    for n in 0..4 {
+        differ(&format!("sp_el{n}"), got.sp[n], want.sp[n]);
+    }
+    for (base, got, want) in [(0, &got.low, &want.low), (RAM, &got.ram, &want.ram)] {
+        if got != want {
+            for (i, (g, w)) in got.iter().zip(want).enumerate().filter(|(_, (g, w))| g != w).take(16) {
+                differ(&format!("[{:x}]", base + i as u64), *g as u64, *w as u64);
+            }
+        }
+    }
+    if out.is_empty() { Ok(()) } else { Err(format!("got{out}")) }
+}
+
+/// Runs every line, on as many threads as there are processors.
+fn run_all(tier: Tier) {
+    let (lines, mut errors) = lines();
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(Vec::new());
+    std::thread::scope(|s| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
+            s.spawn(|| {
+                while let Some((i, l)) = Some(next.fetch_add(1, SeqCst)).and_then(|i| Some((i, lines.get(i)?))) {
+                    if let Err(e) = run(l, tier) {
+                        let words: Vec<String> = l.words.iter().map(|w| format!("{w:08x}")).collect();
+                        found.lock().expect("no thread panicked").push((i, format!("{}: {} {}: {e}", l.place, words.join(" "), l.text)));
+                    }
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().expect("no thread panicked");
+    found.sort();
+    errors.extend(found.into_iter().map(|f| f.1));
+    assert!(!lines.is_empty());
+    assert!(errors.is_empty(), "{} of {} lines\n{}", errors.len(), lines.len(), errors.join("\n"));
+}
+
+#[test]
+fn interpreter() {
+    run_all(Tier::Interpreter);
+}
+
+/// A text in one form: single spaces, lower case.
+fn plain(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+#[test]
+fn the_texts_are_those_of_the_words() {
+    let cs = Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build().expect("Capstone has Arm64");
+    let (lines, mut errors) = lines();
+    for l in &lines {
+        let listing: Vec<Option<String>> = l
+            .words
+            .iter()
+            .map(|w| {
+                let listing = cs.disasm_count(&w.to_le_bytes(), 0, 1).ok()?;
+                let i = listing.first()?;
+                Some(plain(&format!("{} {}", i.mnemonic().unwrap_or(""), i.op_str().unwrap_or(""))))
+            })
+            .collect();
+        if l.listed {
+            let all = listing.iter().map(|t| t.as_deref().unwrap_or("?")).collect::<Vec<_>>().join("; ");
+            if all != plain(&l.text) {
+                errors.push(format!("{}: \"{}\" is \"{all}\"", l.place, l.text));
+            }
+        } else if listing.iter().all(Option::is_some) {
+            errors.push(format!("{}: Capstone knows it: \"{}\"", l.place, listing.into_iter().flatten().collect::<Vec<_>>().join("; ")));
+        }
+    }
+    assert!(errors.is_empty(), "{} texts\n{}", errors.len(), errors.join("\n"));
+}
+
+/// Patterns that no line can show: what is not modelled and has no reference.
+const ABSENT: &[Id] = &[];
+
+#[test]
+fn every_pattern_has_a_line() {
+    let (lines, _) = lines();
+    let seen: BTreeSet<&str> = lines.iter().flat_map(|l| &l.words).filter_map(|&w| a64::decode(w)).map(|i| a64::NAMES[i as usize]).collect();
+    let missing: Vec<&str> = a64::ALL.into_iter().filter(|i| !ABSENT.contains(i)).map(|i| a64::NAMES[i as usize]).filter(|n| !seen.contains(n)).collect();
+    assert!(missing.is_empty(), "{} patterns without a line: {}", missing.len(), missing.join(" "));
+}
