@@ -5,12 +5,17 @@
 
 use proteus_model::DeviceType;
 
+pub mod intc;
 pub mod timer;
 pub mod uart;
+pub mod virtio;
 
 /// All device types, one a line. The conformance tests run over each.
 #[rustfmt::skip]
 pub static REGISTRY: &[&DeviceType] = &[
     &timer::arm_generic::ARM_GENERIC_TIMER,
     &uart::pl011::PL011,
+    &virtio::blk::VIRTIO_BLK_DEVICE,
+    &virtio::mmio::VIRTIO_MMIO,
+    &intc::gicv2::ARM_GIC_V2,
 ];

@@ -1,0 +1,4 @@
+//! Interrupt controllers.
+
+pub mod gicv2;
+mod lines;

@@ -1,0 +1,174 @@
+//! Entropy device (virtio 1.2 §5.4).
+//!
+//! Entropy comes from the machine, so that a deterministic run repeats. As in QEMU, `max-bytes`
+//! bounds what a guest gets in each `period` milliseconds of virtual time.
+
+use proteus_model::{Count, DeviceType, Event, Ns, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State};
+
+use super::mmio::{self, Mmio};
+use super::{Common, EVENT_IDX, INDIRECT_DESC, Io, VirtioDevice};
+
+/// Most bytes given for one request; a driver that wants more asks again.
+const REQUEST: u64 = 64 << 10;
+const QUEUE_SIZE: u16 = 8;
+const MILLISECOND: Ns = 1_000_000;
+
+/// An entropy device.
+#[derive(State)]
+pub struct Rng {
+    /// Bytes left in this period.
+    #[state(reset = self.max_bytes)]
+    left: u64,
+    /// End of the period, once something was taken in it.
+    period_end: Option<Ns>,
+    #[state(skip)]
+    max_bytes: u64,
+    #[state(skip)]
+    period: Ns,
+}
+
+impl Rng {
+    /// An entropy device with these properties.
+    pub fn new(props: &Props) -> Result<Rng, PropError> {
+        let (max_bytes, period) = (props.u64("max-bytes"), props.u64("period"));
+        if max_bytes == 0 {
+            return Err(props.refuse("max-bytes=0: a device without entropy is of no use; give at least 1"));
+        }
+        if period == 0 || period > u64::from(u32::MAX) {
+            return Err(props.refuse(format!("period={period}: give 1 to {} milliseconds", u32::MAX)));
+        }
+        Ok(Rng { left: max_bytes, period_end: None, max_bytes, period: period * MILLISECOND })
+    }
+
+    /// Is the quantity bounded at all?
+    fn limited(&self) -> bool {
+        self.max_bytes < i64::MAX as u64
+    }
+}
+
+impl VirtioDevice for Rng {
+    fn device_id(&self) -> u32 {
+        4
+    }
+
+    fn queues(&self) -> Vec<u16> {
+        vec![QUEUE_SIZE]
+    }
+
+    fn features(&self, _: &dyn Services) -> u64 {
+        0
+    }
+
+    fn config(&self, _: &dyn Services, _: &Common) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn notify(&mut self, io: &mut Io<'_>, queue: usize) {
+        let mut served = false;
+        while self.left != 0
+            && let Some(mut chain) = io.pop(queue)
+        {
+            let mut wanted = chain.writable.total().min(REQUEST).min(self.left);
+            let given = wanted as u32;
+            if self.limited() {
+                self.left -= wanted;
+                if self.period_end.is_none() {
+                    self.period_end = Some(io.cx.now().saturating_add(self.period));
+                }
+            }
+            let mut bytes = [0; 1024];
+            while wanted != 0 {
+                let piece = &mut bytes[..wanted.min(1024) as usize];
+                io.cx.entropy(piece);
+                let written = chain.writable.write(io.cx, piece);
+                if io.check(queue, written).is_none() {
+                    return;
+                }
+                wanted -= piece.len() as u64;
+            }
+            io.push(queue, chain, given);
+            served = true;
+        }
+        if served {
+            io.signal(queue);
+        }
+    }
+
+    fn event(&mut self, io: &mut Io<'_>, event: Event<'_>) {
+        if event == Event::Alarm(0) {
+            (self.left, self.period_end) = (self.max_bytes, None);
+            self.notify(io, 0);
+        }
+    }
+
+    fn settle(&self, cx: &mut dyn Services) {
+        cx.alarm(0, self.period_end);
+    }
+}
+
+/// An entropy device in a virtio-mmio slot.
+pub static VIRTIO_RNG_DEVICE: DeviceType = DeviceType {
+    properties: &[
+        mmio::FORCE_LEGACY,
+        INDIRECT_DESC,
+        EVENT_IDX,
+        PropertyDecl { name: "max-bytes", kind: PropertyKind::U64, default: PropertyDefault::U64(i64::MAX as u64), doc: "Most bytes in a period" },
+        PropertyDecl { name: "period", kind: PropertyKind::U64, default: PropertyDefault::U64(1 << 16), doc: "Length of a period in milliseconds" },
+    ],
+    alarms: Count::Fixed(1),
+    example: &[("max-bytes", "5000"), ("period", "100")],
+    ..mmio::device_type("virtio-rng-device", "Virtio entropy device (virtio-mmio)", |props| Ok(Mmio::boxed(props, Rng::new(props)?)))
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::driver::{Driver, MODERN, flavours};
+    use super::*;
+
+    #[test]
+    fn conforms() {
+        proteus_model::conformance::check(&VIRTIO_RNG_DEVICE).unwrap();
+    }
+
+    #[test]
+    fn gives_entropy_that_repeats_with_the_seed() {
+        for flavour in flavours() {
+            let run = || {
+                let mut d = Driver::new(&VIRTIO_RNG_DEVICE, &[], flavour, 0);
+                let (len, bytes) = d.request(0, &[], &[100, 2000]);
+                assert_eq!((len, d.interrupt()), (2100, (true, 1)));
+                bytes
+            };
+            let bytes = run();
+            assert_eq!(bytes, run());
+            let ones: u32 = bytes.iter().map(|b| b.count_ones()).sum();
+            assert!((7900..8900).contains(&ones), "{ones} ones in 2100 bytes");
+        }
+    }
+
+    #[test]
+    fn a_request_is_bounded() {
+        let mut d = Driver::new(&VIRTIO_RNG_DEVICE, &[], MODERN, 0);
+        let (len, bytes) = d.request(0, &[], &[100_000]);
+        assert_eq!(len, 65536);
+        assert!(bytes[65536..].iter().all(|b| *b == 0xee));
+    }
+
+    #[test]
+    fn the_quota_is_kept() {
+        let mut d = Driver::new(&VIRTIO_RNG_DEVICE, &[("max-bytes", "64"), ("period", "10")], MODERN, 0);
+        assert_eq!(d.request(0, &[], &[40]).0, 40);
+        assert_eq!(d.request(0, &[], &[40]).0, 24);
+        d.interrupt();
+        d.add(0, &[], &[40]);
+        d.notify(0);
+        d.bench.advance(9 * MILLISECOND);
+        assert!(d.used(0).is_none());
+        d.bench.advance(MILLISECOND);
+        assert_eq!((d.used(0).unwrap().1, d.interrupt()), (40, (true, 1)));
+        for (name, value) in [("max-bytes", "0"), ("period", "0")] {
+            let props = Props::with(&VIRTIO_RNG_DEVICE, &[(name, value)]).unwrap();
+            assert!((VIRTIO_RNG_DEVICE.new)(&props).is_err());
+        }
+    }
+}
