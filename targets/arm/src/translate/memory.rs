@@ -28,7 +28,7 @@ fn signed(m: Mem, w: u32) -> Mem {
 
 /// The base address: Xn or SP. A misaligned SP faults where the mode asks for it.
 #[inline(always)]
-fn base<O: Ops>(o: &mut O, rn: u32) -> Result<O::V, O::Fault> {
+pub(super) fn base<O: Ops>(o: &mut O, rn: u32) -> Result<O::V, O::Fault> {
     let b = o.get(state::x(rn));
     if rn == 31 && mode(o).has(Mode::SP_ALIGN) {
         let low = o.bin_imm(Bin::And, W::W64, b, 15);

@@ -2,13 +2,28 @@
 //! tables, named as the pattern in lower case.
 
 mod branch;
+mod crypto;
 mod data;
+mod fp;
 mod memory;
+mod simd;
+mod simd_arith;
+mod simd_float;
+mod simd_load;
+mod simd_permute;
+mod simd_shift;
 mod system;
 
 pub use branch::*;
+pub use crypto::*;
 pub use data::*;
+pub use fp::*;
 pub use memory::*;
+pub use simd_arith::*;
+pub use simd_float::*;
+pub use simd_load::*;
+pub use simd_permute::*;
+pub use simd_shift::*;
 pub use system::*;
 
 pub use system::key as system_key;
