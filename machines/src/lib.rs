@@ -1,1 +1,57 @@
-//! Boards, one file each
+//! Boards, one file each: what is at which address, wired to what, and what an operating system
+//! or firmware finds there when it starts.
+//!
+//! A board is given plain inputs ([`BoardConfig`]) and gives back a description of a machine that
+//! is ready to run ([`BuiltBoard`]). It opens no file, starts no thread, and does not know which
+//! accelerator will run its cores.
+#![forbid(unsafe_code)]
+
+mod boot;
+mod built;
+mod config;
+mod error;
+mod gpio_key;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod virt;
+
+pub use built::{BuiltBoard, Conduit, CoreInfo, CoreStart, HostPort};
+pub use config::{Backend, BoardConfig, BoardProperty, Choices, Cpu, Firmware, LoaderContents, LoaderItem, PlugIn, Seeds};
+pub use error::BoardError;
+
+/// Everything about a kind of board that is not in a machine built of it.
+#[derive(Debug)]
+pub struct Board {
+    /// Name, as `-machine` knows it.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    /// One line for `-machine help`.
+    pub description: &'static str,
+    /// Properties of `-machine name,property=value`.
+    pub properties: &'static [BoardProperty],
+    /// Processor models that fit the board.
+    pub cpu_models: &'static [&'static str],
+    /// The model without `-cpu`.
+    pub default_cpu: &'static str,
+    /// Most cores.
+    pub max_cpus: usize,
+    /// Bytes of memory without `-m`.
+    pub default_memory: u64,
+    /// Most bytes of memory.
+    pub max_memory: u64,
+    /// Builds one.
+    pub build: fn(BoardConfig) -> Result<BuiltBoard, BoardError>,
+}
+
+/// All boards, one a line.
+#[rustfmt::skip]
+pub static BOARDS: &[&Board] = &[
+    &virt::VIRT,
+];
+
+/// The board of that name or alias.
+pub fn find(name: &str) -> Option<&'static Board> {
+    BOARDS.iter().copied().find(|b| b.name == name || b.aliases.contains(&name))
+}

@@ -1,0 +1,164 @@
+//! A machine that has been built: what runs it must know, and how its memory is filled.
+
+use std::fmt;
+use std::sync::Arc;
+
+use proteus_loader::fdt::{Chosen, FdtError, Tree};
+use proteus_model::{DeviceId, HostEvent, HostEventKind, Machine, Mapping};
+
+use crate::boot::Load;
+use crate::config::Seeds;
+use crate::error::{BoardError, refuse};
+
+/// Bytes behind the device tree that are counted as its own, so that firmware can edit it in place.
+const TREE_ROOM: usize = 0x1_0000;
+
+/// The instruction by which the operating system calls PSCI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conduit {
+    /// HVC.
+    Hvc,
+    /// SMC.
+    Smc,
+}
+
+/// A port of a device that has a back end, which must be told where to post
+/// ([`Machine::port`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// Name of the device on its board: "uart0", or the `id` of a plugged-in device.
+    pub name: String,
+    /// The device.
+    pub device: DeviceId,
+    /// Name of the port.
+    pub port: String,
+}
+
+/// What a core is, beyond its model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CoreInfo {
+    /// Affinity fields of MPIDR_EL1.
+    pub affinity: u64,
+}
+
+/// How a core starts after a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoreStart {
+    /// Does it run at once? The others wait for PSCI CPU_ON.
+    pub on: bool,
+    /// Exception level. Below EL3 the state is Non-secure, if there are two.
+    pub el: u8,
+    /// Address of the first instruction.
+    pub pc: u64,
+    /// X0: address of the device tree, or 0. X1 to X3 are 0.
+    pub x0: u64,
+}
+
+/// A machine built of a board.
+pub struct BuiltBoard {
+    /// The machine.
+    pub machine: Arc<Machine>,
+    /// Ports with back ends.
+    pub ports: Vec<HostPort>,
+    /// The cores.
+    pub cores: Vec<CoreInfo>,
+    /// How each core starts.
+    pub start: Vec<CoreStart>,
+    /// PSCI, where the machine answers it.
+    pub psci: Option<Conduit>,
+    /// Version of the interrupt controller, 2 or 3.
+    pub gic_version: u8,
+    /// Have the cores EL2?
+    pub has_el2: bool,
+    /// Have the cores EL3?
+    pub has_el3: bool,
+    /// Frequency of the generic timer in Hz.
+    pub timer_frequency: u64,
+    /// The device tree, as it is in memory.
+    pub dtb: Vec<u8>,
+    /// Its guest address.
+    pub dtb_address: u64,
+    pub(crate) tree: Tree,
+    pub(crate) seeded: bool,
+    pub(crate) loads: Vec<Load>,
+    pub(crate) power_key: Option<(DeviceId, usize)>,
+}
+
+impl fmt::Debug for BuiltBoard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuiltBoard").field("machine", &self.machine.name()).field("ports", &self.ports).field("start", &self.start).finish_non_exhaustive()
+    }
+}
+
+impl BuiltBoard {
+    /// Puts kernel, initial RAM disk, device tree and firmware into the machine's memory: at the
+    /// start, and after each reset of the system. Other memory stays as it is.
+    pub fn load(&self) -> Result<(), BoardError> {
+        for load in &self.loads {
+            write(&self.machine, &load.name, load.address, load.data(), load.zero)?;
+        }
+        write(&self.machine, "device tree", self.dtb_address, &self.dtb, 0)
+    }
+
+    /// Draws the device tree's seeds anew for the next [`BuiltBoard::load`].
+    pub fn reseed(&mut self, seeds: Seeds) -> Result<(), BoardError> {
+        if self.seeded {
+            seed(&mut self.tree, seeds)?;
+            self.dtb = flatten(&self.tree)?;
+        }
+        Ok(())
+    }
+
+    /// Presses the power button: the operating system is asked to shut down. False if the board
+    /// has none.
+    pub fn system_powerdown(&self) -> bool {
+        let Some((device, pin)) = self.power_key else { return false };
+        // The key lets go by itself; the second edge readies it for the next press.
+        for level in [true, false] {
+            self.machine.post(HostEvent { device, kind: HostEventKind::Pin { pin, level } });
+        }
+        true
+    }
+}
+
+/// Puts the seeds into `/chosen`, and into the secure world's if there is one.
+pub(crate) fn seed(tree: &mut Tree, seeds: Seeds) -> Result<(), FdtError> {
+    if let Some(node) = tree.node_mut("/secure-chosen") {
+        node.set_u64("kaslr-seed", seeds.kaslr).set("rng-seed", seeds.rng.as_slice());
+    }
+    tree.set_chosen(&Chosen { kaslr_seed: Some(seeds.kaslr), rng_seed: Some(seeds.rng.to_vec()), ..Chosen::default() })
+}
+
+/// The bytes of a tree, with room to grow.
+pub(crate) fn flatten(tree: &Tree) -> Result<Vec<u8>, FdtError> {
+    let mut bytes = tree.to_bytes()?;
+    let total = (bytes.len() + TREE_ROOM).next_multiple_of(0x1000);
+    bytes.resize(total, 0);
+    bytes[4..8].copy_from_slice(&u32::try_from(total).map_err(|_| FdtError::TooLarge)?.to_be_bytes());
+    Ok(bytes)
+}
+
+/// Writes memory as a programmer does: read-only memory too.
+fn write(machine: &Machine, name: &str, address: u64, bytes: &[u8], zero: u64) -> Result<(), BoardError> {
+    let space = machine.space();
+    let outside = |at: u64| refuse(format!("{name}: there is no memory at {at:#x}"));
+    let mut at = address;
+    let mut left = bytes;
+    let mut zero = zero;
+    while !left.is_empty() || zero > 0 {
+        let Some(Mapping::Ram { region, offset, len_left, .. }) = space.find(at) else { return Err(outside(at)) };
+        let n;
+        if left.is_empty() {
+            n = zero.min(len_left);
+            region.fill(offset, n, 0).map_err(|_| outside(at))?;
+            zero -= n;
+        } else {
+            n = len_left.min(left.len() as u64);
+            let (now, later) = left.split_at(n as usize);
+            region.write(offset, now).map_err(|_| outside(at))?;
+            left = later;
+        }
+        at = at.wrapping_add(n);
+    }
+    Ok(())
+}

@@ -1,0 +1,389 @@
+//! What every board must do, and what this board has been compared with.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use proteus_loader::Kernel;
+use proteus_loader::fdt::{self, Node};
+use proteus_model::{BusFault, CharPort, CoreId, Line, Machine, Mapping, Width, WindowKind};
+
+use crate::*;
+
+fn cpu() -> Cpu {
+    Cpu { model: "cortex-a53".into(), compatible: "arm,cortex-a53".into(), pmu: true }
+}
+
+fn config(properties: &[(&str, &str)], cores: usize) -> BoardConfig {
+    let mut config = BoardConfig::new(cpu(), cores, 256 << 20);
+    config.properties = properties.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+    config
+}
+
+fn build(config: BoardConfig) -> BuiltBoard {
+    (find("virt").unwrap().build)(config).unwrap()
+}
+
+fn refusal(config: BoardConfig) -> String {
+    (find("virt").unwrap().build)(config).unwrap_err().to_string()
+}
+
+fn registered(name: &str) -> bool {
+    proteus_devices::REGISTRY.iter().any(|ty| ty.name == name)
+}
+
+/// Configurations of the interrupt controllers that are there.
+fn variants() -> Vec<(&'static str, &'static [(&'static str, &'static str)], usize)> {
+    let mut all: Vec<(_, &[(&str, &str)], _)> = vec![];
+    for cores in [1, 2, 8] {
+        all.push(("arm-gic-v2", &[], cores));
+        all.push(("arm-gic-v2", &[("virtualization", "on")], cores));
+        all.push(("arm-gic-v2", &[("secure", "on")], cores));
+        all.push(("arm-gic-v3", &[("gic-version", "3")], cores));
+    }
+    all.push(("arm-gic-v3", &[("gic-version", "max"), ("secure", "on"), ("virtualization", "on")], 16));
+    all.retain(|v| registered(v.0));
+    all
+}
+
+fn read(machine: &Machine, at: u64) -> Result<u64, BusFault> {
+    machine.read(CoreId(0), at, Width::B4)
+}
+
+fn memory(machine: &Machine, at: u64, len: usize) -> Vec<u8> {
+    (0..len as u64).map(|i| machine.read(CoreId(0), at + i, Width::B1).unwrap() as u8).collect()
+}
+
+/// All `reg` entries of devices and memory in a tree, with the node that has them.
+fn regs(node: &Node, all: &mut Vec<(String, u64, u64)>) {
+    if node.base_name() != "cpus" {
+        let cells = node.get_cells("reg").unwrap_or_default();
+        let pairs = cells.chunks_exact(4).map(|c| (u64::from(c[0]) << 32 | u64::from(c[1]), u64::from(c[2]) << 32 | u64::from(c[3])));
+        all.extend(pairs.map(|(base, len)| (node.name.clone(), base, len)));
+        node.children.iter().for_each(|n| regs(n, all));
+    }
+}
+
+#[test]
+fn the_tree_tells_of_all_that_is_placed_and_of_nothing_else() {
+    for (_, properties, cores) in variants() {
+        let board = build(config(properties, cores));
+        let tree = fdt::parse(&board.dtb).unwrap();
+        let mut told = vec![];
+        regs(&tree.root, &mut told);
+        let placed: Vec<_> = board.machine.windows().into_iter().filter(|w| w.kind == WindowKind::Mmio).collect();
+        for (name, base, len) in &told {
+            let found = placed.iter().any(|w| w.base == *base && w.size <= *len);
+            assert!(found, "{properties:?}: {name} at {base:#x} is in the tree and not in the map");
+        }
+        for w in &placed {
+            let found = told.iter().any(|(_, base, len)| w.base >= *base && w.base + w.size <= base + len);
+            // Read-only flash has no binding that fits it.
+            assert!(found || w.name == "virt.flash0", "{properties:?}: {} at {:#x} is in the map and not in the tree", w.name, w.base);
+        }
+        told.sort_by_key(|t| t.1);
+        for pair in told.windows(2) {
+            assert!(pair[0].1 + pair[0].2 <= pair[1].1, "{pair:x?} overlap");
+        }
+    }
+}
+
+#[test]
+fn dtc_has_no_complaint() {
+    for (_, properties, cores) in variants() {
+        let board = build(config(properties, cores));
+        let dtc = Command::new("dtc").args(["-I", "dtb", "-O", "dtb", "-o", "/dev/null"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let Ok(mut dtc) = dtc else {
+            eprintln!("skipped: dtc is not installed");
+            return;
+        };
+        dtc.stdin.take().unwrap().write_all(&board.dtb).unwrap();
+        let output = dtc.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        // Names that QEMU's tree has too, and that the world has got used to.
+        let known = ["simple_bus_reg", "unique_unit_address"];
+        let complaints: Vec<&str> = said.lines().filter(|l| !known.iter().any(|k| l.contains(k))).collect();
+        assert!(output.status.success() && complaints.is_empty(), "{properties:?} {cores}: {said}");
+    }
+}
+
+#[test]
+fn state_survives_saving_and_loading() {
+    for (_, properties, cores) in variants() {
+        let board = build(config(properties, cores));
+        board.machine.write(CoreId(0), 0x0900_0000 + 0x30, Width::B4, 0x301).unwrap();
+        board.system_powerdown();
+        board.machine.deliver_events();
+        let saved = board.machine.save();
+        let twin = build(config(properties, cores));
+        assert_ne!(twin.machine.save(), saved);
+        twin.machine.load(&saved).unwrap();
+        assert_eq!(twin.machine.save(), saved);
+    }
+}
+
+/// Properties of a node that say what it means, phandles replaced by the name of what they lead to.
+fn meaning(tree: &fdt::Tree, path: &str) -> BTreeMap<String, Vec<u8>> {
+    let node = tree.node(path).unwrap_or_else(|| panic!("no {path}"));
+    let mut all: BTreeMap<_, _> = node.properties.iter().cloned().collect();
+    all.remove("phandle");
+    for name in ["interrupt-parent", "clocks", "cpu", "gpios"] {
+        if let Some(value) = all.get_mut(name) {
+            let lead = |c: &[u8]| tree.find(|n| n.phandle() == Some(u32::from_be_bytes(c.try_into().unwrap())));
+            *value = match name {
+                "gpios" => [lead(&value[..4]).unwrap().as_bytes(), &value[4..]].concat(),
+                _ => value.chunks_exact(4).flat_map(|c| lead(c).unwrap().into_bytes()).collect(),
+            };
+        }
+    }
+    all
+}
+
+/// Every node that both trees have says the same in both. Skipped without QEMU.
+#[test]
+fn the_tree_says_what_qemus_says() {
+    let dir = tempfile::tempdir().unwrap();
+    for (gic, properties, cores) in variants() {
+        if cores > 8 {
+            continue;
+        }
+        let dump = dir.path().join(format!("{gic}-{}-{cores}.dtb", properties.first().map_or("", |p| p.0)));
+        let version = if gic == "arm-gic-v2" { "2" } else { "3" };
+        let mut machine = format!("virt,gic-version={version},dumpdtb={}", dump.display());
+        properties.iter().filter(|p| p.0 != "gic-version").for_each(|p| machine += &format!(",{}={}", p.0, p.1));
+        let cores_text = cores.to_string();
+        let run = Command::new("qemu-system-aarch64")
+            .args(["-M", &machine, "-cpu", "cortex-a53", "-m", "256", "-smp", &cores_text, "-nic", "none", "-display", "none"])
+            .output();
+        if run.is_err() || !dump.exists() {
+            eprintln!("skipped: qemu-system-aarch64 is not installed");
+            return;
+        }
+        let theirs = fdt::parse(&std::fs::read(&dump).unwrap()).unwrap();
+        let ours = fdt::parse(&build(config(properties, cores)).dtb).unwrap();
+        let mut paths = vec![];
+        walk(&ours.root, "", &mut paths);
+        for path in paths {
+            // Cores: QEMU numbers the units, we name them by their affinity, as the binding has it.
+            let path = if path.is_empty() { "/" } else { &path };
+            let (mut a, mut b) = (meaning(&ours, path), meaning(&theirs, path));
+            for random in ["kaslr-seed", "rng-seed"] {
+                assert_eq!(a.remove(random).map(|v| v.len()), b.remove(random).map(|v| v.len()), "{path} {random}");
+            }
+            if path.starts_with("/intc") && !a.contains_key("interrupts") && b.remove("interrupts").is_some() {
+                // Without the virtual interface neither its registers nor its interrupt are told of.
+                a.remove("reg");
+                b.remove("reg");
+            }
+            if properties.contains(&("secure", "on")) && cores > 1 && path.starts_with("/cpus/cpu@") {
+                // Firmware of the secure world brings its own PSCI, and QEMU was given none.
+                assert!(a.insert("enable-method".into(), b"psci\0".to_vec()).is_none());
+            }
+            assert_eq!(a, b, "{properties:?} {cores} {path}");
+        }
+    }
+}
+
+fn walk(node: &Node, path: &str, all: &mut Vec<String>) {
+    all.push(path.into());
+    for child in &node.children {
+        walk(child, &format!("{path}/{}", child.name), all);
+    }
+}
+
+/// An `Image` header with nothing behind it.
+fn linux(size: usize, text_offset: u64, image_size: u64) -> Kernel {
+    let mut bytes = vec![0x5a; size];
+    bytes[8..16].copy_from_slice(&text_offset.to_le_bytes());
+    bytes[16..24].copy_from_slice(&image_size.to_le_bytes());
+    bytes[24..32].copy_from_slice(&10u64.to_le_bytes());
+    bytes[56..60].copy_from_slice(b"ARM\x64");
+    Kernel::from_bytes(Path::new("Image"), bytes, 1 << 30).unwrap()
+}
+
+#[test]
+fn a_kernel_is_entered_by_the_boot_protocol() {
+    let mut c = config(&[], 2);
+    c.kernel = Some(linux(0x10_0000, 0, 0x90_0000));
+    c.initrd = Some(b"initial RAM disk".repeat(1000));
+    c.command_line = Some("console=ttyAMA0 quiet".into());
+    c.seeds = Seeds { kaslr: 7, rng: [9; 32] };
+    let mut board = build(c);
+    let initrd = 0x4000_0000 + (128 << 20);
+    assert_eq!(board.dtb_address, initrd + (2 << 20));
+    assert_eq!(board.start[0], CoreStart { on: true, el: 1, pc: 0x4020_0000, x0: board.dtb_address });
+    assert_eq!(board.start[1].on, false);
+    assert_eq!((board.psci, board.has_el2, board.has_el3), (Some(Conduit::Hvc), false, false));
+    let space = board.machine.space();
+    assert_eq!(read(&board.machine, 0x4020_0040), Ok(0));
+    board.load().unwrap();
+    assert_eq!(read(&board.machine, 0x4020_0040), Ok(0x5a5a_5a5a));
+    assert_eq!(memory(&board.machine, initrd, 11), b"initial RAM");
+    assert_eq!(memory(&board.machine, board.dtb_address, board.dtb.len()), board.dtb);
+    let tree = fdt::parse(&board.dtb).unwrap();
+    let chosen = tree.node("/chosen").unwrap();
+    assert_eq!(chosen.get_str("bootargs"), Some("console=ttyAMA0 quiet"));
+    assert_eq!((chosen.get_u64("linux,initrd-start"), chosen.get_u64("linux,initrd-end")), (Some(initrd), Some(initrd + 16_000)));
+    assert_eq!((chosen.get_u64("kaslr-seed"), chosen.get("rng-seed").unwrap()), (Some(7), [9; 32].as_slice()));
+    // A reset puts back what the guest has overwritten, with other seeds.
+    let Some(Mapping::Ram { region, offset, .. }) = space.find(0x4020_0000) else { panic!("no memory") };
+    region.fill(offset, 0x1000, 0).unwrap();
+    board.reseed(Seeds { kaslr: 8, rng: [1; 32] }).unwrap();
+    board.load().unwrap();
+    assert_eq!(read(&board.machine, 0x4020_0040), Ok(0x5a5a_5a5a));
+    let tree = fdt::parse(&memory(&board.machine, board.dtb_address, board.dtb.len())).unwrap();
+    assert_eq!(tree.node("/chosen").unwrap().get_u64("kaslr-seed"), Some(8));
+}
+
+#[test]
+fn levels_and_psci_follow_from_the_worlds_there_are() {
+    type Case = (&'static [(&'static str, &'static str)], bool, u8, Option<Conduit>);
+    let cases: &[Case] = &[
+        (&[], true, 1, Some(Conduit::Hvc)),
+        (&[], false, 1, Some(Conduit::Hvc)),
+        (&[("virtualization", "on")], true, 2, Some(Conduit::Smc)),
+        (&[("virtualization", "on")], false, 2, Some(Conduit::Smc)),
+        (&[("secure", "on")], true, 1, Some(Conduit::Hvc)),
+        (&[("secure", "on")], false, 3, None),
+        (&[("secure", "on"), ("virtualization", "on")], true, 2, Some(Conduit::Smc)),
+        (&[("secure", "on"), ("virtualization", "on")], false, 3, None),
+    ];
+    for (properties, kernel, el, psci) in cases {
+        let mut c = config(properties, 2);
+        c.kernel = kernel.then(|| linux(0x1000, 0x8_0000, 0x1_0000));
+        let board = build(c);
+        assert_eq!((board.start[0].el, board.psci), (*el, *psci), "{properties:?} {kernel}");
+        assert_eq!(board.start[1].on, psci.is_none());
+        let node = fdt::parse(&board.dtb).unwrap();
+        assert_eq!(node.node("/psci").is_some(), psci.is_some());
+    }
+}
+
+#[test]
+fn firmware_starts_at_zero_with_the_tree_at_the_start_of_memory() {
+    let mut c = config(&[], 1);
+    c.firmware = Some(Firmware { name: "fw.bin".into(), bytes: vec![0x11; 0x2000] });
+    let board = build(c);
+    board.load().unwrap();
+    assert_eq!((board.start[0].pc, board.start[0].x0, board.dtb_address), (0, 0, 0x4000_0000));
+    assert_eq!((read(&board.machine, 0), read(&board.machine, 0x2000)), (Ok(0x1111_1111), Ok(0)));
+    assert_eq!(board.machine.write(CoreId(0), 0, Width::B4, 0), Err(BusFault::ReadOnly));
+    assert_eq!(read(&board.machine, 0x4000_0000), Ok(u64::from(fdt::MAGIC.swap_bytes())));
+    let built_in = build(config(&[], 1));
+    built_in.load().unwrap();
+    assert_ne!(read(&built_in.machine, 0), Ok(0));
+}
+
+#[test]
+fn programs_of_the_loader_device_replace_the_built_in_firmware() {
+    let mut c = config(&[], 2);
+    let item = |address, contents, core| LoaderItem { name: "x".into(), address: Some(address), contents, core };
+    c.loader = vec![item(0x4800_0000, LoaderContents::Bytes(vec![0x22; 8]), Some(0)), item(0x4900_0000, LoaderContents::Nothing, Some(1))];
+    let board = build(c);
+    board.load().unwrap();
+    assert_eq!((board.start[0].pc, board.start[1].pc, read(&board.machine, 0)), (0x4800_0000, 0x4900_0000, Ok(0)));
+    assert_eq!(read(&board.machine, 0x4800_0004), Ok(0x2222_2222));
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name() {
+    let property = |name, value| refusal(config(&[(name, value)], 1));
+    let with = |f: fn(&mut BoardConfig)| {
+        let mut c = config(&[], 1);
+        f(&mut c);
+        refusal(c)
+    };
+    let cases: &[(String, &str)] = &[
+        (property("gic-version", "host"), "'host' is not implemented"),
+        (property("gic-version", "7"), "must be one of: 2, 3, max"),
+        (property("its", "on"), "its=on: 'on' is not implemented"),
+        (property("acpi", "on"), "'on' is not implemented"),
+        (property("iommu", "smmuv3"), "not implemented"),
+        (property("secure", "perhaps"), "must be on or off"),
+        (property("colour", "red"), "no such property"),
+        (refusal(config(&[], 9)), "gic-version=3"),
+        (refusal(config(&[("gic-version", "3")], 17)), "from 1 to 16"),
+        (with(|c| c.memory = 256 << 30), "255 GiB"),
+        (with(|c| c.cpu.model = "cortex-m3".into()), "cortex-a53"),
+        (with(|c| c.initrd = Some(vec![0])), "-kernel"),
+        (with(|c| c.command_line = Some("x".into())), "-kernel"),
+        (with(|c| c.dtb = Some(vec![0; 100])), "-dtb: corrupt device tree"),
+        (with(|c| c.firmware = Some(Firmware { name: "big".into(), bytes: vec![0; (64 << 20) + 1] })), "more than the flash holds"),
+        (with(|c| c.kernel = Some(linux(0x1000, 0, 1 << 30))), "more with -m"),
+        (
+            with(|c| {
+                c.kernel = Some(linux(0x1000, 0, 0));
+                c.initrd = Some(vec![0; 129 << 20]);
+            }),
+            "-initrd: 135266304 bytes at 0x48000000 do not fit",
+        ),
+        (
+            with(|c| c.loader = vec![LoaderItem { name: "x".into(), address: Some(0x4000_0100), contents: LoaderContents::Bytes(vec![1]), core: None }]),
+            "device tree",
+        ),
+        (
+            with(|c| c.loader = vec![LoaderItem { name: "x".into(), address: Some(0x900_0000), contents: LoaderContents::Bytes(vec![1]), core: None }]),
+            "outside the machine's memory",
+        ),
+    ];
+    for (error, part) in cases {
+        assert!(error.contains(part), "{error:?} says nothing of {part:?}");
+    }
+    assert!(
+        refusal({
+            let mut c = config(&[("highmem", "off")], 1);
+            c.memory = 4 << 30;
+            c
+        })
+        .contains("highmem=off")
+    );
+}
+
+#[test]
+fn memory_may_be_large_and_costs_only_what_is_used() {
+    let mut c = config(&[], 1);
+    c.memory = 255 << 30;
+    let board = build(c);
+    board.load().unwrap();
+    assert_eq!(read(&board.machine, 0x4000_0000 + (255 << 30) - 4), Ok(0));
+    assert!(read(&board.machine, 0x4000_0000 + (255 << 30)).is_err());
+}
+
+struct Console(Mutex<Vec<u8>>);
+
+impl CharPort for Console {
+    fn send(&self, bytes: &[u8]) -> usize {
+        self.0.lock().extend_from_slice(bytes);
+        bytes.len()
+    }
+}
+
+#[test]
+fn the_console_is_wired_to_the_host_and_to_the_interrupt_controller() {
+    let console = Arc::new(Console(Mutex::default()));
+    let mut c = config(&[], 1);
+    c.serials = vec![Some(console.clone())];
+    let board = build(c);
+    let m = &board.machine;
+    assert_eq!(board.ports.iter().map(|p| (p.name.as_str(), p.port.as_str())).collect::<Vec<_>>(), [("uart0", "chardev")]);
+    let uart = |at: u64, value| m.write(CoreId(0), 0x0900_0000 + at, Width::B4, value).unwrap();
+    uart(0x30, 0x301);
+    uart(0x38, 0x10);
+    uart(0x00, u64::from(b'!'));
+    assert_eq!(*console.0.lock(), b"!");
+    // INTID 33, enabled in the distributor and the CPU interface.
+    let gic = |at: u64, value| m.write(CoreId(0), 0x0800_0000 + at, Width::B4, value).unwrap();
+    gic(0x000, 1);
+    gic(0x104, 1 << 1);
+    gic(0x820, 0x0101_0101);
+    gic(0x1_0004, 0xff);
+    gic(0x1_0000, 1);
+    assert!(!m.core_lines(CoreId(0)).unwrap().level(Line::IRQ));
+    m.port(board.ports[0].device, "chardev").unwrap().bytes(b"x");
+    m.deliver_events();
+    assert!(m.core_lines(CoreId(0)).unwrap().level(Line::IRQ));
+    assert_eq!(read(m, 0x0801_000c), Ok(33));
+}

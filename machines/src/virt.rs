@@ -1,0 +1,555 @@
+//! The `virt` board: no real hardware, but a memory map that firmware and operating systems rely
+//! on. Addresses and interrupts are those that QEMU documents for its board of this name
+//! (docs/system/arm/virt) and has kept since its version 2.0.
+//!
+//! Below 128 MiB is flash, from 128 MiB to 1 GiB are devices, and memory begins at 1 GiB and goes
+//! on without a hole, past 4 GiB if it must. Every part is in the tables below; the device tree is
+//! made from where the parts have been placed. Left out: PCI Express, MSI frames and the ITS, the
+//! SMMU, ACPI tables, and the separate address space of the secure world: what is secure there
+//! (`secure=on`) can be reached by everyone.
+
+use std::sync::Arc;
+
+use proteus_devices::REGISTRY;
+use proteus_loader::fdt::{self, Chosen as ChosenNode, Node, Tree};
+use proteus_model::ram::Region;
+use proteus_model::{CharPort, CoreId, DeviceId, DeviceType, Line, MachineBuilder, Props};
+
+use crate::Board;
+use crate::boot::{Boot, Given, Memory};
+use crate::built::{self, BuiltBoard, Conduit, CoreInfo, CoreStart, HostPort};
+use crate::config::{Backend, BoardConfig, BoardProperty, Choices, Chosen, PlugIn};
+use crate::error::{BoardError, refuse};
+use crate::gpio_key::GPIO_KEY;
+use crate::tree::TreeMaker;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// The firmware that runs when the user gives none.
+const FIRMWARE: &[u8] = include_bytes!("../../firmware/aarch64/proteus-aarch64.bin");
+
+/// A part with registers in one window.
+struct Part {
+    name: &'static str,
+    ty: &'static str,
+    base: u64,
+    /// Number of its shared peripheral interrupt (INTID - 32).
+    spi: Option<usize>,
+}
+
+const fn part(name: &'static str, ty: &'static str, base: u64, spi: Option<usize>) -> Part {
+    Part { name, ty, base, spi }
+}
+
+// The map. Address, interrupt.
+const FLASH: [(&str, u64); 2] = [("flash0", 0x0000_0000), ("flash1", 0x0400_0000)];
+const FLASH_LEN: u64 = 64 * MIB;
+/// Parts of the interrupt controllers: window, address, and the room that is theirs.
+const GIC_V2: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("cpu", 0x0801_0000, 0x1_0000)];
+const GIC_V3: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("redist", 0x080a_0000, 0xf6_0000)];
+#[rustfmt::skip]
+const PARTS: &[Part] = &[
+    part("uart0",  "pl011",       0x0900_0000, Some(1)),
+    part("rtc",    "pl031",       0x0901_0000, Some(2)),
+    part("fw-cfg", "fw-cfg-mmio", 0x0902_0000, None),
+    part("gpio",   "pl061",       0x0903_0000, Some(7)),
+];
+/// With `secure=on`.
+const SECURE_UART: Part = part("uart1", "pl011", 0x0904_0000, Some(8));
+const SECURE_RAM: (u64, u64) = (0x0e00_0000, 16 * MIB);
+const VIRTIO: u64 = 0x0a00_0000;
+const VIRTIO_STEP: u64 = 0x200;
+const VIRTIO_SPI: usize = 16;
+const VIRTIO_SLOTS: usize = 32;
+const RAM: u64 = 0x4000_0000;
+
+/// Interrupts that the board has: the private ones and 256 shared ones.
+const INTERRUPTS: u64 = 288;
+// Private peripheral interrupts, as the device tree counts them (INTID - 16).
+const PPI_PMU: u32 = 7;
+const PPI_MAINTENANCE: u32 = 9;
+/// The timers' outputs and their private interrupts (INTID).
+const TIMER_INTID: [(&str, usize); 4] = [("phys-secure", 29), ("phys-ns", 30), ("virt", 27), ("hyp", 26)];
+const TIMER_HZ: u64 = 62_500_000;
+const CLOCK_HZ: u32 = 24_000_000;
+
+/// GPIO line of the power button, and the key it stands for (KEY_POWER).
+const POWER_LINE: usize = 3;
+const KEY_POWER: u32 = 116;
+
+// Flags of interrupt specifiers.
+const EDGE: u32 = 1;
+const LEVEL: u32 = 4;
+
+const fn property(name: &'static str, choices: Choices, default: &'static str, doc: &'static str) -> BoardProperty {
+    BoardProperty { name, choices, default, doc }
+}
+
+/// The board.
+pub(crate) static VIRT: Board = Board {
+    name: "virt",
+    aliases: &["virt-7.2"],
+    description: "ARM Virtual Machine",
+    properties: &[
+        property("gic-version", Choices::Partly(&["2", "3", "max"], &["4", "host"]), "2", "Version of the interrupt controller; max is 3"),
+        property("highmem", Choices::OnOff, "on", "Allow memory beyond 4 GiB"),
+        property("secure", Choices::OnOff, "off", "Cores with EL3, and the parts of the secure world"),
+        property("virtualization", Choices::OnOff, "off", "Cores with EL2"),
+        property("dtb-randomness", Choices::OnOff, "on", "Seeds of randomness in the device tree"),
+        property("dtb-kaslr-seed", Choices::OnOff, "on", "The same, under its old name"),
+        property("its", Choices::Only(false), "off", "Interrupt translation service of GICv3"),
+        property("acpi", Choices::Partly(&["auto", "off"], &["on"]), "auto", "ACPI tables"),
+        property("iommu", Choices::Partly(&["none"], &["smmuv3"]), "none", "I/O memory management unit"),
+        property("ras", Choices::Only(false), "off", "Errors of memory reported to the guest"),
+        property("mte", Choices::Only(false), "off", "Memory tagging"),
+        property("usb", Choices::Only(false), "off", "USB host controller"),
+    ],
+    cpu_models: &["cortex-a53", "cortex-a57", "cortex-a72", "max"],
+    default_cpu: "cortex-a53",
+    max_cpus: 16,
+    default_memory: 128 * MIB,
+    max_memory: 255 * GIB,
+    build,
+};
+
+/// The properties, read and found to go together.
+struct Options {
+    gic: u8,
+    secure: bool,
+    virtualization: bool,
+    seeds: bool,
+}
+
+impl Options {
+    fn read(config: &BoardConfig) -> Result<Options, BoardError> {
+        let chosen = Chosen::read(VIRT.name, VIRT.properties, &config.properties)?;
+        let gic = if chosen.get("gic-version") == "2" { 2 } else { 3 };
+        if !VIRT.cpu_models.contains(&config.cpu.model.as_str()) {
+            return Err(refuse(format!("-cpu {}: the virt board takes one of: {}", config.cpu.model, VIRT.cpu_models.join(", "))));
+        }
+        let most = if gic == 2 { 8 } else { VIRT.max_cpus };
+        if config.cores == 0 || config.cores > most {
+            let hint = if gic == 2 && config.cores <= VIRT.max_cpus { "; -machine virt,gic-version=3 takes more" } else { "" };
+            return Err(refuse(format!("-smp {}: the virt board with GICv{gic} has from 1 to {most} cores{hint}", config.cores)));
+        }
+        let end = RAM.saturating_add(config.memory);
+        if config.memory == 0 || !config.memory.is_multiple_of(0x1000) || config.memory > VIRT.max_memory {
+            return Err(refuse(format!("-m: {} bytes; the virt board has up to 255 GiB of memory in pages of 4 KiB", config.memory)));
+        }
+        if !chosen.on("highmem") && end > 4 * GIB {
+            return Err(refuse("-machine virt,highmem=off: memory begins at 1 GiB and so can have at most 3 GiB; give less with -m"));
+        }
+        Ok(Options {
+            gic,
+            secure: chosen.on("secure"),
+            virtualization: chosen.on("virtualization"),
+            seeds: chosen.on("dtb-randomness") && chosen.on("dtb-kaslr-seed"),
+        })
+    }
+
+    /// Affinity fields of a core's MPIDR: clusters are as large as a software-generated
+    /// interrupt's target list.
+    fn affinity(&self, core: usize) -> u64 {
+        let cluster = if self.gic == 2 { 8 } else { 16 };
+        ((core / cluster) << 8 | core % cluster) as u64
+    }
+
+    fn gic_windows(&self) -> [(&'static str, u64, u64); 2] {
+        if self.gic == 2 { GIC_V2 } else { GIC_V3 }
+    }
+
+    /// Flags of a private interrupt's specifier: GICv2's binding has a mask of cores in it.
+    fn ppi_flags(&self, cores: usize) -> u32 {
+        if self.gic == 2 { LEVEL | ((1 << cores) - 1) << 8 } else { LEVEL }
+    }
+}
+
+/// A type of the registry.
+fn find_type(name: &str) -> Result<&'static DeviceType, BoardError> {
+    known_type(name).ok_or_else(|| refuse(format!("the virt board needs a '{name}', which is not implemented")))
+}
+
+fn known_type(name: &str) -> Option<&'static DeviceType> {
+    REGISTRY.iter().copied().find(|ty| ty.name == name)
+}
+
+/// The machine while parts are added to it.
+struct Wiring {
+    b: MachineBuilder,
+    gic: DeviceId,
+    ports: Vec<HostPort>,
+}
+
+impl Wiring {
+    /// Adds a part of a type with one window and at most one interrupt.
+    fn add(&mut self, part: &Part, ty: &'static DeviceType, props: Props) -> Result<DeviceId, BoardError> {
+        let id = self.b.device(ty, part.name, props)?;
+        self.connect(id, ty, part.base, part.spi)?;
+        Ok(id)
+    }
+
+    fn connect(&mut self, id: DeviceId, ty: &'static DeviceType, base: u64, spi: Option<usize>) -> Result<(), BoardError> {
+        let window = ty.windows.first().map_or("regs", |w| w.name);
+        self.b.place(id, window, base)?;
+        if let Some(spi) = spi {
+            let output = ty.outputs.first().map_or("irq", |o| o.name);
+            self.b.wire(id, (output, 0), self.gic, ("spi", spi))?;
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, id: DeviceId, name: &str, port: &str, backend: Backend) -> Result<(), BoardError> {
+        match backend {
+            Backend::Char(to) => self.b.bind_char(id, port, to)?,
+            Backend::Frame(to) => self.b.bind_frame(id, port, to)?,
+            Backend::Block(to) => self.b.bind_block(id, port, to)?,
+        };
+        self.ports.push(HostPort { name: name.into(), device: id, port: port.into() });
+        Ok(())
+    }
+
+    fn uart(&mut self, part: &Part, serial: Option<Arc<dyn CharPort>>) -> Result<(), BoardError> {
+        let ty = find_type(part.ty)?;
+        let id = self.add(part, ty, Props::new(ty))?;
+        match serial {
+            Some(to) => self.bind(id, part.name, "chardev", Backend::Char(to)),
+            None => Ok(()),
+        }
+    }
+
+    /// The virtio slots. The first device on the command line goes to the last slot and the
+    /// others below it, as command lines made for QEMU expect, unless they name their bus.
+    fn virtio(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
+        let mut slots: Vec<Option<PlugIn>> = (0..VIRTIO_SLOTS).map(|_| None).collect();
+        for device in devices {
+            let free = match &device.bus {
+                Some(bus) => match bus.strip_prefix("virtio-mmio-bus.").and_then(|n| n.parse::<usize>().ok()).filter(|n| *n < VIRTIO_SLOTS) {
+                    Some(n) if slots[n].is_none() => n,
+                    Some(_) => return Err(refuse(format!("-device {}: {bus} has a device already", device.ty.name))),
+                    None => return Err(refuse(format!("-device {}: the virt board has no bus '{bus}'", device.ty.name))),
+                },
+                None => {
+                    if !(device.ty.name.starts_with("virtio-") && device.ty.name.ends_with("-device")) {
+                        return Err(refuse(format!("-device {}: the virt board has no bus that it could be plugged into", device.ty.name)));
+                    }
+                    let last = slots.iter().rposition(Option::is_none);
+                    last.ok_or_else(|| refuse(format!("-device {}: all {VIRTIO_SLOTS} virtio slots are in use", device.ty.name)))?
+                }
+            };
+            slots[free] = Some(device);
+        }
+        for (n, slot) in slots.into_iter().enumerate() {
+            let (base, spi) = (VIRTIO + n as u64 * VIRTIO_STEP, Some(VIRTIO_SPI + n));
+            let Some(device) = slot else {
+                // Until there are slots without a device the addresses stay empty.
+                if let Some(ty) = known_type("virtio-mmio") {
+                    let id = self.b.device(ty, &format!("virtio-mmio.{n}"), Props::new(ty))?;
+                    self.connect(id, ty, base, spi)?;
+                }
+                continue;
+            };
+            let name = device.id.unwrap_or_else(|| format!("virtio-mmio.{n}"));
+            let id = self.b.device(device.ty, &name, device.props)?;
+            self.connect(id, device.ty, base, spi)?;
+            for (port, backend) in device.backends {
+                self.bind(id, &name, &port, backend)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn gic(b: &mut MachineBuilder, o: &Options, cores: usize) -> Result<DeviceId, BoardError> {
+    let ty = find_type(if o.gic == 2 { "arm-gic-v2" } else { "arm-gic-v3" })?;
+    let props = Props::new(ty).with_u64("cores", cores as u64)?.with_u64("num-irq", INTERRUPTS)?;
+    let gic = b.device(ty, "gic", props)?;
+    for (window, base, _) in o.gic_windows() {
+        b.place(gic, window, base)?;
+    }
+    for core in 0..cores {
+        for (pin, line) in [("irq", Line::IRQ), ("fiq", Line::FIQ)] {
+            b.wire_core(gic, (pin, core), CoreId(core as u16), line)?;
+        }
+    }
+    let timer = find_type("arm-generic-timer")?;
+    let props = Props::new(timer).with_u64("cores", cores as u64)?.with_u64("frequency", TIMER_HZ)?;
+    let timer = b.device(timer, "timer", props)?;
+    for core in 0..cores {
+        for (pin, intid) in TIMER_INTID {
+            b.wire(timer, (pin, core), gic, ("ppi", core * 32 + intid))?;
+        }
+    }
+    Ok(gic)
+}
+
+/// The power button, at a line of the GPIO controller.
+fn power_key(w: &mut Wiring, gpio: DeviceId, ty: &DeviceType) -> Result<DeviceId, BoardError> {
+    let key = w.b.device(&GPIO_KEY, "power-key", Props::new(&GPIO_KEY))?;
+    let line = ty.inputs.first().map_or("gpio", |i| i.name);
+    w.b.wire(key, ("key", 0), gpio, (line, POWER_LINE))?;
+    Ok(key)
+}
+
+fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
+    let o = Options::read(&config)?;
+    let cores = config.cores;
+    let memory = Memory {
+        ram: RAM..RAM + config.memory,
+        rom: FLASH[0].1..FLASH[0].1 + FLASH_LEN,
+        others: if o.secure { vec![SECURE_RAM.0..SECURE_RAM.0 + SECURE_RAM.1] } else { vec![] },
+    };
+    if config.pflash.iter().any(Option::is_some) {
+        return Err(refuse("-drive if=pflash: flash that can be written is not implemented; give the firmware image with -bios"));
+    }
+
+    let mut b = MachineBuilder::new(VIRT.name, cores);
+    b.clock(config.clock).entropy(config.entropy).wall_clock(config.wall_clock);
+    b.ram(RAM, &Region::new("mach-virt.ram", config.memory)?);
+    b.rom(FLASH[0].1, &Region::new("virt.flash0", FLASH_LEN)?);
+    let gic = gic(&mut b, &o, cores)?;
+    let mut w = Wiring { b, gic, ports: Vec::new() };
+    let mut serials = config.serials.into_iter();
+    let mut key = None;
+    for part in PARTS {
+        match (part.ty, known_type(part.ty)) {
+            ("pl011", _) => w.uart(part, serials.next().flatten())?,
+            // What is not implemented yet is neither there nor in the device tree.
+            (_, None) => {}
+            (_, Some(ty)) => {
+                let id = w.add(part, ty, Props::new(ty))?;
+                if part.ty == "pl061" {
+                    key = Some(power_key(&mut w, id, ty)?);
+                }
+            }
+        }
+    }
+    if o.secure {
+        w.b.ram(SECURE_RAM.0, &Region::new("virt.secure-ram", SECURE_RAM.1)?);
+        w.uart(&SECURE_UART, serials.next().flatten())?;
+    }
+    if serials.flatten().next().is_some() {
+        let n = 1 + usize::from(o.secure);
+        return Err(refuse(format!(
+            "-serial: the virt board has {n} serial port{} here{}",
+            if n == 1 { "" } else { "s" },
+            if o.secure { "" } else { "; secure=on adds one" }
+        )));
+    }
+    w.virtio(config.devices)?;
+    let Wiring { b, ports, .. } = w;
+    let machine = b.build()?;
+
+    let given = Given {
+        kernel: config.kernel,
+        initrd: config.initrd,
+        command_line: config.command_line.as_ref().is_some_and(|c| !c.is_empty()),
+        firmware: config.firmware,
+        loader: config.loader,
+        flash: false,
+    };
+    let boot = Boot::plan(given, &memory, FIRMWARE)?;
+    let psci = conduit(&o, boot.linux);
+    let mut tree = match &config.dtb {
+        Some(bytes) => users_tree(bytes, &memory, psci)?,
+        None => Described { o: &o, cpu: &config.cpu, memory: config.memory, cores, psci, key: key.is_some() }.tree(&machine),
+    };
+    let bootargs = if boot.kernel { config.command_line } else { None };
+    tree.set_chosen(&ChosenNode { bootargs, initrd: boot.initrd.clone(), ..ChosenNode::default() })?;
+    // A user's tree keeps the seeds that it has or has not.
+    let seeded = o.seeds && config.dtb.is_none();
+    if seeded {
+        built::seed(&mut tree, config.seeds)?;
+    }
+    let dtb = built::flatten(&tree)?;
+    let dtb_address = boot.place_tree(dtb.len() as u64)?;
+    boot.check_tree(dtb_address..dtb_address + dtb.len() as u64)?;
+
+    let start = starts(&o, &boot, cores, psci, dtb_address)?;
+    let power_key = key.and_then(|key| machine.input_pin(key, "button", 0).map(|pin| (key, pin)));
+    Ok(BuiltBoard {
+        machine,
+        ports,
+        cores: (0..cores).map(|n| CoreInfo { affinity: o.affinity(n) }).collect(),
+        start,
+        psci,
+        gic_version: o.gic,
+        has_el2: o.virtualization,
+        has_el3: o.secure,
+        timer_frequency: TIMER_HZ,
+        dtb,
+        dtb_address,
+        tree,
+        seeded,
+        loads: boot.loads,
+        power_key,
+    })
+}
+
+/// Exception level in which the cores start: a Linux kernel wants EL2 or Non-secure EL1, all else
+/// the highest there is.
+fn start_el(o: &Options, linux: bool) -> u8 {
+    match (linux, o.secure, o.virtualization) {
+        (false, true, _) => 3,
+        (_, _, true) => 2,
+        _ => 1,
+    }
+}
+
+/// How PSCI is called. Where the guest itself runs at the level that would answer, it is its own.
+fn conduit(o: &Options, linux: bool) -> Option<Conduit> {
+    let (conduit, level) = if o.virtualization { (Conduit::Smc, 3) } else { (Conduit::Hvc, 2) };
+    (start_el(o, linux) < level).then_some(conduit)
+}
+
+fn starts(o: &Options, boot: &Boot, cores: usize, psci: Option<Conduit>, dtb: u64) -> Result<Vec<CoreStart>, BoardError> {
+    let el = start_el(o, boot.linux);
+    let one = |n: usize| CoreStart { on: n == 0 || psci.is_none(), el, pc: boot.entry, x0: if boot.kernel && n == 0 { dtb } else { 0 } };
+    let mut start: Vec<CoreStart> = (0..cores).map(one).collect();
+    for (core, pc) in &boot.entries {
+        let Some(start) = start.get_mut(*core) else {
+            return Err(refuse(format!("-device loader,cpu-num={core}: the machine has {cores} core(s), counted from 0")));
+        };
+        *start = CoreStart { pc: *pc, x0: 0, ..*start };
+    }
+    Ok(start)
+}
+
+/// The user's device tree, with the memory and the PSCI that there really are.
+fn users_tree(bytes: &[u8], memory: &Memory, psci: Option<Conduit>) -> Result<Tree, BoardError> {
+    let mut tree = fdt::parse(bytes)?;
+    tree.set_memory(std::slice::from_ref(&memory.ram))?;
+    if let Some(conduit) = psci {
+        tree.root.children.retain(|n| n.name != "psci");
+        psci_node(tree.root.add_child(Node::new("psci")), conduit);
+    }
+    Ok(tree)
+}
+
+fn psci_node(node: &mut Node, conduit: Conduit) {
+    let method = match conduit {
+        Conduit::Hvc => "hvc",
+        Conduit::Smc => "smc",
+    };
+    node.set_strs("compatible", &["arm,psci-1.0", "arm,psci-0.2", "arm,psci"])
+        .set_str("method", method)
+        .set_u32("cpu_suspend", 0xc400_0001)
+        .set_u32("cpu_off", 0x8400_0002)
+        .set_u32("cpu_on", 0xc400_0003)
+        .set_u32("migrate", 0xc400_0005);
+}
+
+/// What the device tree is made from, besides the machine.
+struct Described<'a> {
+    o: &'a Options,
+    cpu: &'a crate::Cpu,
+    memory: u64,
+    cores: usize,
+    psci: Option<Conduit>,
+    key: bool,
+}
+
+impl Described<'_> {
+    fn tree(&self, machine: &proteus_model::Machine) -> Tree {
+        let mut t = TreeMaker::new(machine);
+        let gic = t.phandle("gic");
+        t.tree.root.set_u32("interrupt-parent", gic).set_str("model", "linux,dummy-virt");
+        t.tree.root.set_u32("#size-cells", 2).set_u32("#address-cells", 2).set_str("compatible", "linux,dummy-virt");
+        if let Some(conduit) = self.psci {
+            psci_node(t.node("psci"), conduit);
+        }
+        let reg = [RAM, self.memory];
+        t.node(&format!("memory@{RAM:x}")).set_str("device_type", "memory").set_cells64("reg", &reg);
+        self.cpus(&mut t);
+        t.node("apb-pclk")
+            .set_str("compatible", "fixed-clock")
+            .set_u32("#clock-cells", 0)
+            .set_u32("clock-frequency", CLOCK_HZ)
+            .set_str("clock-output-names", "clk24mhz");
+        t.named("apb-pclk", "/apb-pclk");
+        if self.cpu.pmu {
+            let cells = [1, PPI_PMU, self.o.ppi_flags(self.cores)];
+            t.node("pmu").set_str("compatible", "arm,armv8-pmuv3").set_cells("interrupts", &cells);
+        }
+        for (id, name, ty, _) in machine.devices() {
+            let Some(node) = t.device(id) else { continue };
+            match ty.name {
+                "arm-gic-v2" | "arm-gic-v3" => self.gic(node, ty),
+                _ if name == SECURE_UART.name => secure_only(node),
+                // The binding's examples and all boards of this kind say edge.
+                _ if node.is_compatible("virtio,mmio") => set_flags(node, EDGE),
+                _ => {}
+            }
+        }
+        if self.o.secure {
+            let (base, len) = SECURE_RAM;
+            // Not called memory@: operating systems of the normal world must not take it.
+            let node = t.node(&format!("secram@{base:x}"));
+            node.set_str("device_type", "memory").set_cells64("reg", &[base, len]);
+            secure_only(node);
+            if let Some(path) = t.path(SECURE_UART.name).map(str::to_string) {
+                t.node("secure-chosen").set_str("stdout-path", &path);
+            }
+        }
+        if self.key {
+            let gpio = t.phandle("gpio");
+            let keys = t.node("gpio-keys");
+            keys.set_str("compatible", "gpio-keys");
+            keys.add_child(Node::new("poweroff"))
+                .set_str("label", "GPIO Key Poweroff")
+                .set_u32("linux,code", KEY_POWER)
+                .set_cells("gpios", &[gpio, POWER_LINE as u32, 0]);
+        }
+        let console = t.path("uart0").map(str::to_string);
+        let chosen = t.node("chosen");
+        if let Some(console) = console {
+            chosen.set_str("stdout-path", &console);
+        }
+        t.finish()
+    }
+
+    fn cpus(&self, t: &mut TreeMaker<'_>) {
+        let phandles: Vec<u32> = (0..self.cores).map(|n| t.phandle(&format!("cpu{n}"))).collect();
+        let cpus = t.node("cpus");
+        cpus.set_u32("#address-cells", 1).set_u32("#size-cells", 0);
+        for n in 0..self.cores {
+            let affinity = self.o.affinity(n) as u32;
+            let cpu = cpus.add_child(Node::new(format!("cpu@{affinity:x}")));
+            cpu.set_str("device_type", "cpu").set_str("compatible", &self.cpu.compatible).set_u32("reg", affinity);
+            if self.psci.is_some() && self.cores > 1 {
+                cpu.set_str("enable-method", "psci");
+            }
+            cpu.set_phandle(phandles[n]);
+        }
+        let cluster = cpus.ensure_child("cpu-map").ensure_child("socket0").ensure_child("cluster0");
+        for (n, phandle) in phandles.iter().enumerate() {
+            cluster.ensure_child(&format!("core{n}")).set_u32("cpu", *phandle);
+        }
+    }
+
+    fn gic(&self, node: &mut Node, ty: &DeviceType) {
+        // The room and not only what is in it: some kernels look at the size to know the layout.
+        let reg: Vec<u64> = self.o.gic_windows().iter().flat_map(|w| [w.1, w.2]).collect();
+        node.set_cells64("reg", &reg);
+        if self.o.gic == 3 {
+            node.set_u32("#redistributor-regions", 1);
+        }
+        // A hypervisor that finds this interrupt takes it that there is a virtual interface.
+        if self.o.virtualization && ty.outputs.iter().any(|o| o.name == "maintenance") {
+            node.set_cells("interrupts", &[1, PPI_MAINTENANCE, LEVEL]);
+        }
+    }
+}
+
+/// Only the secure world may use the node.
+fn secure_only(node: &mut Node) {
+    node.set_str("status", "disabled").set_str("secure-status", "okay");
+}
+
+/// Replaces the flags in the interrupt specifiers of a node.
+fn set_flags(node: &mut Node, flags: u32) {
+    if let Some(mut cells) = node.get_cells("interrupts") {
+        cells.chunks_exact_mut(3).for_each(|c| c[2] = flags);
+        node.set_cells("interrupts", &cells);
+    }
+}
