@@ -6,6 +6,7 @@
 use proteus_model::DeviceType;
 
 pub mod intc;
+mod sysreg;
 pub mod timer;
 pub mod uart;
 pub mod virtio;
@@ -18,4 +19,5 @@ pub static REGISTRY: &[&DeviceType] = &[
     &virtio::blk::VIRTIO_BLK_DEVICE,
     &virtio::mmio::VIRTIO_MMIO,
     &intc::gicv2::ARM_GIC_V2,
+    &intc::gicv3::ARM_GIC_V3,
 ];

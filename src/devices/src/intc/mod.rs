@@ -1,4 +1,5 @@
 //! Interrupt controllers.
 
 pub mod gicv2;
+pub mod gicv3;
 mod lines;

@@ -10,6 +10,8 @@ use proteus_model::{
     Reset, Services, State, Width, Window, WindowDecl,
 };
 
+use crate::sysreg::key;
+
 /// Most cores, so that a word has a bit for each.
 const MAX_CORES: u64 = 128;
 const NS_PER_SECOND: u128 = 1_000_000_000;
@@ -27,11 +29,6 @@ const CVAL: u64 = 2;
 const ENABLE: u8 = 1;
 const IMASK: u8 = 2;
 const ISTATUS: u64 = 4;
-
-/// The key of a system register.
-const fn key(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> u32 {
-    op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
-}
 
 /// First key of each timer's registers: CNTP, CNTV, CNTHP, CNTPS.
 const KEYS: [u32; TIMERS] = [key(3, 3, 14, 2, 0), key(3, 3, 14, 3, 0), key(3, 4, 14, 2, 0), key(3, 7, 14, 2, 0)];
