@@ -5,7 +5,10 @@
 
 use proteus_model::DeviceType;
 
+pub mod gpio;
 pub mod intc;
+pub mod misc;
+pub mod rtc;
 mod sysreg;
 pub mod timer;
 pub mod uart;
@@ -20,4 +23,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &virtio::mmio::VIRTIO_MMIO,
     &intc::gicv2::ARM_GIC_V2,
     &intc::gicv3::ARM_GIC_V3,
+    &rtc::pl031::PL031,
+    &gpio::pl061::PL061,
+    &misc::unimplemented::UNIMPLEMENTED_DEVICE,
 ];

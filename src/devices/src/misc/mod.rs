@@ -1,0 +1,3 @@
+//! What belongs to no other kind.
+
+pub mod unimplemented;
