@@ -5,10 +5,13 @@
 //! specification gives every device whatever carries it.
 
 pub mod blk;
+pub mod console;
 #[cfg(test)]
 pub(crate) mod driver;
 pub mod mmio;
+pub mod net;
 pub mod queue;
+pub mod rng;
 
 use std::fmt;
 

@@ -54,23 +54,25 @@ struct Filter {
     /// control queue expect.
     #[state(reset = [true, false, false, false, false, false])]
     modes: [bool; 6],
-    #[state(max = MAX_FILTER)]
+    /// One more than [`MAX_FILTER`] stand for all.
+    #[state(max = MAX_FILTER + 1)]
     unicast: Vec<[u8; 6]>,
-    #[state(max = MAX_FILTER)]
+    #[state(max = MAX_FILTER + 1)]
     multicast: Vec<[u8; 6]>,
 }
 
 impl Filter {
     fn passes(&self, own: &[u8; 6], to: &[u8; 6]) -> bool {
         let [promiscuous, all_multi, all_uni, no_multi, no_uni, no_broad] = self.modes;
+        let listed = |list: &[[u8; 6]]| list.len() > MAX_FILTER || list.contains(to);
         if promiscuous {
             true
         } else if *to == [0xff; 6] {
             !no_broad
         } else if to[0] & 1 != 0 {
-            !no_multi && (all_multi || self.multicast.contains(to))
+            !no_multi && (all_multi || listed(&self.multicast))
         } else {
-            !no_uni && (all_uni || to == own || self.unicast.contains(to))
+            !no_uni && (all_uni || to == own || listed(&self.unicast))
         }
     }
 }
@@ -250,13 +252,7 @@ impl Net {
                 let unicast = addresses(io.cx, chain)?;
                 let multicast = addresses(io.cx, chain)?;
                 if let (Some(unicast), Some(multicast)) = (unicast, multicast) {
-                    // More than fit: all of that kind pass.
-                    self.filter.modes[2] |= unicast.len() > MAX_FILTER;
-                    self.filter.modes[1] |= multicast.len() > MAX_FILTER;
-                    self.filter.unicast = unicast;
-                    self.filter.multicast = multicast;
-                    self.filter.unicast.truncate(MAX_FILTER);
-                    self.filter.multicast.truncate(MAX_FILTER);
+                    (self.filter.unicast, self.filter.multicast) = (unicast, multicast);
                     true
                 } else {
                     false
