@@ -9,7 +9,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use proteus_loader::Kernel;
 use proteus_loader::fdt::{self, Node};
-use proteus_model::{BusFault, CharPort, CoreId, Line, Machine, Mapping, Width, WindowKind};
+use proteus_model::testing::MemoryImage;
+use proteus_model::{BusFault, CharPort, CoreId, Line, Machine, Mapping, Props, Width, WindowKind};
 
 use crate::*;
 
@@ -386,4 +387,117 @@ fn the_console_is_wired_to_the_host_and_to_the_interrupt_controller() {
     m.deliver_events();
     assert!(m.core_lines(CoreId(0)).unwrap().level(Line::IRQ));
     assert_eq!(read(m, 0x0801_000c), Ok(33));
+}
+
+/// A statically linked executable of one segment.
+fn elf(machine: u16, paddr: u64, entry: u64, code: &[u8], memsz: u64) -> Vec<u8> {
+    let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    bytes.extend([2u16.to_le_bytes(), machine.to_le_bytes()].concat());
+    bytes.extend(1u32.to_le_bytes());
+    [entry, 64, 0].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+    bytes.extend(0u32.to_le_bytes());
+    [64u16, 56, 1, 64, 0, 0].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+    [1u32, 5].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+    [120, paddr, paddr, code.len() as u64, memsz, 0x1000].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+    bytes.extend(code);
+    bytes
+}
+
+#[test]
+fn programs_with_addresses_of_their_own_are_entered_at_the_highest_level() {
+    // At the start of memory the tree goes behind, else it is there.
+    for (paddr, dtb) in [(0x4000_0000, 0x4800_0000), (0x4008_0000, 0x4000_0000), (0x4000_1000, 0x4020_0000)] {
+        let mut c = config(&[("virtualization", "on")], 1);
+        c.kernel = Some(Kernel::from_bytes(Path::new("x.elf"), elf(183, paddr, paddr + 4, &[0x33; 16], 0x3000), 1 << 30).unwrap());
+        let board = build(c);
+        assert_eq!(board.start[0], CoreStart { on: true, el: 2, pc: paddr + 4, x0: dtb }, "{paddr:#x}");
+        board.machine.write(CoreId(0), paddr + 0x2ff8, Width::B4, 1).unwrap();
+        board.load().unwrap();
+        assert_eq!((read(&board.machine, paddr), read(&board.machine, paddr + 0x2ff8)), (Ok(0x3333_3333), Ok(0)));
+        assert_eq!(read(&board.machine, dtb), Ok(u64::from(fdt::MAGIC.swap_bytes())));
+    }
+    let with = |machine, paddr| {
+        let mut c = config(&[], 1);
+        c.kernel = Some(Kernel::from_bytes(Path::new("x.elf"), elf(machine, paddr, paddr, &[0; 8], 8), 1 << 30).unwrap());
+        refusal(c)
+    };
+    assert!(with(62, 0x4000_0000).contains("x.elf: it is for X86_64"));
+    assert!(with(183, 0x1_0000_0000).contains("x.elf: segment at 0x100000000"));
+    // The loader device reads such programs too.
+    let mut c = config(&[], 1);
+    let program = Kernel::from_bytes(Path::new("x.elf"), elf(183, 0x4100_0000, 0x4100_0008, &[1; 16], 16), 1 << 30).unwrap();
+    c.loader = vec![LoaderItem { name: "x.elf".into(), address: None, contents: LoaderContents::Image(program), core: Some(0) }];
+    assert_eq!(build(c).start[0].pc, 0x4100_0008);
+}
+
+#[test]
+fn a_users_tree_gets_what_only_the_machine_knows() {
+    let mut tree = fdt::Tree::new();
+    tree.root.set_u32("#address-cells", 2).set_u32("#size-cells", 2);
+    tree.ensure_node("/memory@0").set_str("device_type", "memory").set_cells64("reg", &[0, 1]);
+    tree.ensure_node("/psci").set_str("method", "smc");
+    tree.ensure_node("/chosen").set_u64("kaslr-seed", 5);
+    let mut c = config(&[], 1);
+    c.dtb = Some(tree.to_bytes().unwrap());
+    c.kernel = Some(linux(0x1000, 0, 0x1000));
+    c.command_line = Some("quiet".into());
+    let mut board = build(c);
+    board.reseed(Seeds::default()).unwrap();
+    let tree = fdt::parse(&board.dtb).unwrap();
+    assert!(tree.node("/memory@0").is_none());
+    assert_eq!(tree.node("/memory@40000000").unwrap().get_cells("reg"), Some(vec![0, 0x4000_0000, 0, 256 << 20]));
+    assert_eq!(tree.node("/psci").unwrap().get_str("method"), Some("hvc"));
+    let chosen = tree.node("/chosen").unwrap();
+    assert_eq!((chosen.get_u64("kaslr-seed"), chosen.get_str("bootargs")), (Some(5), Some("quiet")));
+}
+
+fn disk(id: &str, bus: Option<&str>, sectors: usize) -> PlugIn {
+    let ty = proteus_devices::REGISTRY.iter().copied().find(|ty| ty.name == "virtio-blk-device").unwrap();
+    PlugIn {
+        ty,
+        id: Some(id.into()),
+        bus: bus.map(str::to_string),
+        props: Props::with(ty, &[("drive", id)]).unwrap(),
+        backends: vec![("drive".into(), Backend::Block(Arc::new(MemoryImage::new(vec![0; sectors * 512], false))))],
+    }
+}
+
+#[test]
+fn the_first_device_is_in_the_last_virtio_slot() {
+    let mut c = config(&[], 1);
+    // The second has the name of one of the board's own parts.
+    c.devices = vec![disk("first", None, 11), disk("uart0", None, 22), disk("third", Some("virtio-mmio-bus.0"), 33)];
+    let board = build(c);
+    let slot = |n: u64, at: u64| read(&board.machine, 0x0a00_0000 + n * 0x200 + at).unwrap();
+    for (n, sectors) in [(31, 11), (30, 22), (0, 33)] {
+        assert_eq!((slot(n, 0), slot(n, 8), slot(n, 0x100)), (0x7472_6976, 2, sectors), "slot {n}");
+    }
+    assert_eq!((slot(1, 0), slot(1, 8)), (0x7472_6976, 0));
+    assert_eq!(board.ports.len(), 3);
+    let tree = fdt::parse(&board.dtb).unwrap();
+    let slots: Vec<&str> = tree.root.children.iter().filter(|n| n.is_compatible("virtio,mmio")).map(|n| n.name.as_str()).collect();
+    assert_eq!((slots.len(), slots[0], slots[31]), (32, "virtio_mmio@a000000", "virtio_mmio@a003e00"));
+    let refused = |devices| {
+        let mut c = config(&[], 1);
+        c.devices = devices;
+        refusal(c)
+    };
+    assert!(refused(vec![disk("a", None, 1), disk("b", Some("virtio-mmio-bus.31"), 1)]).contains("has a device already"));
+    assert!(refused(vec![disk("a", Some("pcie.0"), 1)]).contains("no bus 'pcie.0'"));
+    assert!(refused((0..33).map(|n| disk(&n.to_string(), None, 1)).collect()).contains("all 32 virtio slots"));
+}
+
+#[test]
+fn the_power_button_presses_the_key_of_the_gpio_controller() {
+    let board = build(config(&[], 1));
+    let m = &board.machine;
+    let key = || m.read(CoreId(0), 0x0903_0000 + (8 << 2), Width::B4).unwrap();
+    assert_eq!(key(), 0);
+    assert!(board.system_powerdown());
+    m.deliver_events();
+    assert_eq!(key(), 8);
+    let up = m.next_alarm().unwrap();
+    m.clock().set(up);
+    m.run_alarms(up);
+    assert_eq!((up, key()), (100_000_000, 0));
 }

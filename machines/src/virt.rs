@@ -218,38 +218,26 @@ impl Wiring {
         }
     }
 
-    /// The virtio slots. The first device on the command line goes to the last slot and the
-    /// others below it, as command lines made for QEMU expect, unless they name their bus.
+    /// The virtio slots.
     fn virtio(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
         let mut slots: Vec<Option<PlugIn>> = (0..VIRTIO_SLOTS).map(|_| None).collect();
         for device in devices {
-            let free = match &device.bus {
-                Some(bus) => match bus.strip_prefix("virtio-mmio-bus.").and_then(|n| n.parse::<usize>().ok()).filter(|n| *n < VIRTIO_SLOTS) {
-                    Some(n) if slots[n].is_none() => n,
-                    Some(_) => return Err(refuse(format!("-device {}: {bus} has a device already", device.ty.name))),
-                    None => return Err(refuse(format!("-device {}: the virt board has no bus '{bus}'", device.ty.name))),
-                },
-                None => {
-                    if !(device.ty.name.starts_with("virtio-") && device.ty.name.ends_with("-device")) {
-                        return Err(refuse(format!("-device {}: the virt board has no bus that it could be plugged into", device.ty.name)));
-                    }
-                    let last = slots.iter().rposition(Option::is_none);
-                    last.ok_or_else(|| refuse(format!("-device {}: all {VIRTIO_SLOTS} virtio slots are in use", device.ty.name)))?
-                }
-            };
-            slots[free] = Some(device);
+            let n = choose_slot(&slots, &device)?;
+            slots[n] = Some(device);
         }
         for (n, slot) in slots.into_iter().enumerate() {
             let (base, spi) = (VIRTIO + n as u64 * VIRTIO_STEP, Some(VIRTIO_SPI + n));
+            let mut name = format!("virtio-mmio.{n}");
             let Some(device) = slot else {
-                // Until there are slots without a device the addresses stay empty.
-                if let Some(ty) = known_type("virtio-mmio") {
-                    let id = self.b.device(ty, &format!("virtio-mmio.{n}"), Props::new(ty))?;
-                    self.connect(id, ty, base, spi)?;
-                }
+                let ty = find_type("virtio-mmio")?;
+                let id = self.b.device(ty, &name, Props::new(ty))?;
+                self.connect(id, ty, base, spi)?;
                 continue;
             };
-            let name = device.id.unwrap_or_else(|| format!("virtio-mmio.{n}"));
+            if let Some(id) = device.id {
+                // The user knows nothing of the names that the board's own parts have.
+                name = if self.b.find(&id).is_some() { format!("peripheral/{id}") } else { id };
+            }
             let id = self.b.device(device.ty, &name, device.props)?;
             self.connect(id, device.ty, base, spi)?;
             for (port, backend) in device.backends {
@@ -257,6 +245,25 @@ impl Wiring {
             }
         }
         Ok(())
+    }
+}
+
+/// The slot for a device: that of the bus it names, or the last free one, so that the first on
+/// the command line is in the last slot, as command lines made for QEMU expect.
+fn choose_slot(slots: &[Option<PlugIn>], device: &PlugIn) -> Result<usize, BoardError> {
+    let error = |what: String| refuse(format!("-device {}: {what}", device.ty.name));
+    if !(device.ty.name.starts_with("virtio-") && device.ty.name.ends_with("-device")) {
+        return Err(error("the virt board has no bus that it could be plugged into; those that fit are called virtio-...-device".into()));
+    }
+    let Some(bus) = &device.bus else {
+        let last = slots.iter().rposition(Option::is_none);
+        return last.ok_or_else(|| error(format!("all {VIRTIO_SLOTS} virtio slots are in use")));
+    };
+    let n = bus.strip_prefix("virtio-mmio-bus.").and_then(|n| n.parse::<usize>().ok());
+    match n.and_then(|n| Some((n, slots.get(n)?))) {
+        Some((n, None)) => Ok(n),
+        Some(_) => Err(error(format!("bus '{bus}' has a device already"))),
+        None => Err(error(format!("the virt board has no bus '{bus}'; it has virtio-mmio-bus.0 to .{}", VIRTIO_SLOTS - 1))),
     }
 }
 
