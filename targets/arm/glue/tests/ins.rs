@@ -35,10 +35,11 @@ use proteus_arm::sysregs::{self as sr, ROWS};
 use proteus_arm::{Arm, Configuration, exceptions, models, psci::Conduit, state};
 use proteus_exec::ops::{Ops, Slot};
 use proteus_exec::system::System;
-use proteus_exec::{Core, Cpu, InstructionClock, Thresholds, WORDS};
+use proteus_exec::{Core, Cpu, InstructionClock, Target, Thresholds, WORDS};
 use proteus_model::ram::Region;
 use proteus_model::{CoreId, Line as Pin, Machine, MachineBuilder};
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -49,8 +50,8 @@ const DEFAULT_MODEL: &str = "cortex-a53";
 
 /// Where RAM is, and how much; a second, small one is at 0.
 const RAM: u64 = 0x4000_0000;
-const RAM_BYTES: u64 = 1 << 20;
-const LOW_BYTES: u64 = 0x1_0000;
+const RAM_BYTES: u64 = 0x6_0000;
+const LOW_BYTES: u64 = 0x4000;
 /// Code, all of it `b .` but for the words of the line.
 const CODE_BYTES: u64 = 0x1_0000;
 /// Where the first word of a line is unless it says `at`.
@@ -58,7 +59,7 @@ const START: u64 = RAM + 0x1000;
 /// Exception vectors of EL1, EL2 and EL3.
 const VECTORS: [u64; 3] = [RAM + 0x8000, RAM + 0x8800, RAM + 0x9000];
 /// Translation tables of EL1&0: level 1, 2 and 3.
-const TABLES: u64 = RAM + 0xf_0000;
+const TABLES: u64 = RAM + 0x5_0000;
 
 /// Attributes of a page descriptor: valid, access flag, inner shareable, and what a test varies.
 const PAGE: u64 = 0x703;
@@ -239,7 +240,7 @@ impl State {
     }
 
     fn of(core: &mut Core<Arm>) -> State {
-        let mut read = |at, n: u64| {
+        let read = |at, n: u64| {
             let mut v = vec![0; n as usize];
             core.machine.peek(at, &mut v).expect("RAM");
             v
@@ -347,8 +348,8 @@ fn address(text: &str, base: u64) -> Result<u64, String> {
     }
 }
 
-/// A machine with one core as the line's settings have it.
-fn core_for(line: &Line) -> Result<Box<Core<Arm>>, String> {
+/// A processor as the line's settings have it.
+fn new_cpu(line: &Line, tier: Tier) -> Result<Cpu<Arm>, String> {
     let name = last(&line.before, "cpu").unwrap_or(DEFAULT_MODEL);
     let model = models::find(name).ok_or_else(|| format!("there is no model {name}"))?;
     let has = last(&line.before, "has").unwrap_or("");
@@ -362,9 +363,6 @@ fn core_for(line: &Line) -> Result<Box<Core<Arm>>, String> {
     b.ram(0, &Region::new("low", LOW_BYTES).map_err(|e| e.to_string())?);
     b.ram(RAM, &Region::new("ram", RAM_BYTES).map_err(|e| e.to_string())?);
     let machine: Arc<Machine> = b.build().map_err(|e| e.to_string())?;
-    let lines = machine.core_lines(CoreId(0)).cloned().unwrap_or_default();
-    lines.set(Pin::IRQ, last(&line.before, "irq").is_some());
-    lines.set(Pin::FIQ, last(&line.before, "fiq").is_some());
     let configuration = Configuration {
         model,
         has_el2: has.split(',').any(|h| h == "el2"),
@@ -375,12 +373,34 @@ fn core_for(line: &Line) -> Result<Box<Core<Arm>>, String> {
         gic_sysregs: false,
         reset_address: START,
     };
-    let system = System::new([lines]);
+    let system = System::new(machine.core_lines(CoreId(0)).cloned());
     system.set_on(CoreId(0), true);
-    let mut core = Core::new(CoreId(0), Arm::new(&configuration), machine, system);
+    let core = Core::new(CoreId(0), Arm::new(&configuration), machine, system);
+    Ok(match tier {
+        Tier::Interpreter => Cpu::new(core, None, Thresholds { compile: u32::MAX }),
+    })
+}
+
+/// The processors that lines were run on, by configuration.
+type Cpus = HashMap<Vec<String>, Cpu<Arm>>;
+
+/// A processor for the line, as after a reset.
+fn cpu_for<'a>(cpus: &'a mut Cpus, line: &Line, tier: Tier) -> Result<&'a mut Cpu<Arm>, String> {
+    let key: Vec<String> = ["cpu", "has", "conduit"].iter().map(|n| last(&line.before, n).unwrap_or("").to_owned()).collect();
+    let cpu = match cpus.entry(key) {
+        Entry::Occupied(e) => e.into_mut(),
+        Entry::Vacant(e) => e.insert(new_cpu(line, tier)?),
+    };
+    let core = &mut *cpu.core;
+    core.machine.poke(0, &[0; LOW_BYTES as usize]).expect("RAM");
+    core.machine.poke(RAM, &[0; RAM_BYTES as usize]).expect("RAM");
+    <Arm as Target>::reset(core);
     core.powered = true;
-    core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: 0 });
-    Ok(core)
+    core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: core.retired });
+    core.lines.set(Pin::IRQ, last(&line.before, "irq").is_some());
+    core.lines.set(Pin::FIQ, last(&line.before, "fiq").is_some());
+    cpu.forget();
+    Ok(cpu)
 }
 
 /// The state that every line begins from, before its settings.
@@ -451,7 +471,7 @@ fn expected(line: &Line, start: &State) -> Result<State, String> {
 /// it is taken in.
 fn take(line: &Line, start: &State, want: &mut State) -> Result<(), String> {
     let after = |name| last(&line.after, name);
-    let get = |n: &str| after(n).map(number).transpose();
+    let get = |n: &'static str| after(n).map(number).transpose();
     let to = get("to")?.unwrap_or(1) as u8;
     let interrupt = match after("ec") {
         Some("irq") => Some(0x80),
@@ -484,9 +504,10 @@ fn take(line: &Line, start: &State, want: &mut State) -> Result<(), String> {
 }
 
 /// Runs the line; the error says what is wrong.
-fn run(line: &Line, tier: Tier) -> Result<(), String> {
-    let mut core = core_for(line)?;
-    let mut start = initial(&mut core);
+fn run(cpus: &mut Cpus, line: &Line, tier: Tier) -> Result<(), String> {
+    let cpu = cpu_for(cpus, line, tier)?;
+    let core = &mut *cpu.core;
+    let mut start = initial(core);
     for (n, v) in &line.before {
         if !CONFIGURATION.contains(&n.as_str()) && !start.set(n, v)? {
             return Err(format!("{n}: nothing has that name"));
@@ -496,11 +517,8 @@ fn run(line: &Line, tier: Tier) -> Result<(), String> {
     let code: Vec<u8> = line.words.iter().flat_map(|w| w.to_le_bytes()).collect();
     start.memory(start.pc, code.len())?.copy_from_slice(&code);
     let want = expected(line, &start)?;
-    start.put(&mut core);
+    start.put(core);
     core.attention = true;
-    let mut cpu = match tier {
-        Tier::Interpreter => Cpu::new(core, None, Thresholds { compile: u32::MAX }),
-    };
     // One more: the `b .` after the words, or in the vector.
     cpu.run(line.words.len() as i64 + 1);
     compare(&start, &want, &State::of(&mut cpu.core))
@@ -570,8 +588,9 @@ fn run_all(tier: Tier) {
     std::thread::scope(|s| {
         for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
             s.spawn(|| {
+                let mut cpus = Cpus::new();
                 while let Some((i, l)) = Some(next.fetch_add(1, SeqCst)).and_then(|i| Some((i, lines.get(i)?))) {
-                    if let Err(e) = run(l, tier) {
+                    if let Err(e) = run(&mut cpus, l, tier) {
                         let words: Vec<String> = l.words.iter().map(|w| format!("{w:08x}")).collect();
                         found.lock().expect("no thread panicked").push((i, format!("{}: {} {}: {e}", l.place, words.join(" "), l.text)));
                     }

@@ -382,11 +382,10 @@ def system():
         add("mrs x0, nzcv", f"{OLD} nzcv={f}")
         add("msr nzcv, x0", f"x0={f}0000000 nzcv=3")
     add("msr nzcv, x0", "x0=ffffffff9fffffff")
-    add("msr fpcr, x0", "x0=ffffffffffffffff")
     for f in ("400000", "1000000", "2000000", "0"):
         add("msr fpcr, x0", f"x0={f} fpcr=c00000")
         add("mrs x0, fpcr", f"fpcr={f}")
-    add("msr fpsr, x0", "x0=ffffffffffffffff")
+    add("msr fpsr, x0", "x0=ffffffff0fffffff")
     add("mrs x0, fpsr", "fpsr=800009f")
     add("msr tpidr_el0, x0 ; mrs x1, tpidr_el0 ; msr tpidr_el0, xzr", "x0=123456789abcdef0")
 

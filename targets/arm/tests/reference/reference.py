@@ -2,7 +2,7 @@
 changed. Needs aarch64-linux-gnu-as, qemu-aarch64 (qemu-user) and the Python package capstone 5.
 
 The environment names the harness (HARNESS) and, where it is not qemu-aarch64, how to run it
-(RUNNER)."""
+(RUNNER): without SVE, whose registers a signal frame would hold in place of those of SIMD."""
 import os, re, struct, subprocess, tempfile
 import capstone
 
@@ -75,7 +75,7 @@ def record(words, before):
 def run(cases):
     """`cases`: (words, before). Gives what changed, as settings text, or None for a signal."""
     todo = b"".join(record(w, b) for w, b in cases)
-    runner = os.environ.get("RUNNER", "qemu-aarch64 -cpu max").split()
+    runner = os.environ.get("RUNNER", "qemu-aarch64 -cpu max,sve=off,sme=off").split()
     p = subprocess.run(runner + [os.environ["HARNESS"]], input=todo, stdout=subprocess.PIPE)
     results = [OUT.unpack(p.stdout[i:i + OUT.size]) for i in range(0, len(p.stdout), OUT.size)]
     assert len(results) == len(cases), (len(results), len(cases), p.returncode)
