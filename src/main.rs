@@ -1,2 +1,5 @@
-//! The `proteus` binary.
-fn main() {}
+//! `proteus`: finds the target from the machine, or from the name it was called by.
+
+fn main() -> std::process::ExitCode {
+    proteus_cli::main(std::env::args_os(), None)
+}

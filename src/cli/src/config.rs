@@ -179,6 +179,8 @@ pub enum AcceleratorKind {
     Xen,
     /// No processor at all.
     Qtest,
+    /// The translator's interpreter alone. (QEMU has no such name.)
+    Interpreter,
 }
 
 impl AcceleratorKind {
@@ -191,6 +193,7 @@ impl AcceleratorKind {
         ("nvmm", AcceleratorKind::Nvmm),
         ("xen", AcceleratorKind::Xen),
         ("qtest", AcceleratorKind::Qtest),
+        ("interpreter", AcceleratorKind::Interpreter),
     ];
 
     /// The name on the command line.

@@ -1,0 +1,300 @@
+//! From what the command line asks for to a machine that is ready to run.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use proteus_arm::Arm;
+use proteus_exec::Cpu;
+use proteus_host::chardev::Chardevs;
+use proteus_loader::{load_kernel_file, read_file};
+use proteus_machines::{Board, BoardConfig, BuiltBoard, Firmware, Seeds};
+use proteus_model::{Clock, EntropySource, SystemRequest};
+
+use super::chardevs::{Binding, Consoles};
+use super::cores::{self, Plan};
+use super::devices::{self, Backends, Peer};
+use super::endings::Control;
+use super::monitor::{self, Subject};
+use super::network::Networks;
+use super::semihost::Host;
+use super::storage::Storage;
+use crate::config::*;
+use crate::error::{Problem, UsageError, shorten};
+use crate::target::TargetName;
+
+/// The largest file taken for a device tree.
+const LARGEST_TREE: u64 = 2 << 20;
+/// The largest file taken for firmware: what the largest flash of any board holds.
+const LARGEST_FIRMWARE: u64 = 256 << 20;
+/// The date at the start of a run that must repeat: 2026-01-01.
+const FIXED_DATE: i64 = 1_767_225_600;
+
+/// A machine with everything that is connected to it.
+pub struct Emulator {
+    /// The machine and what is loaded into it.
+    pub built: BuiltBoard,
+    /// The cores.
+    pub cpus: Vec<Cpu<Arm>>,
+    /// How the cores run.
+    pub plan: Plan,
+    /// The back ends; they live as long as the machine.
+    pub chardevs: Arc<Chardevs>,
+    /// Takes commands to the run loop.
+    pub control: Arc<Control>,
+    /// The networks nothing else keeps.
+    pub networks: Networks,
+}
+
+/// The board of the command line.
+pub fn board(config: &Config, target: Option<TargetName>) -> Result<&'static Board, UsageError> {
+    let program = &config.program;
+    match target {
+        None | Some(TargetName::Aarch64 | TargetName::Arm) => {}
+        Some(other) => return Err(Problem(format!("the target {} is not implemented yet; there are aarch64 and arm", other.name())).at(program, "this program")),
+    }
+    let Some(name) = &config.machine else {
+        let text = "No machine specified, and there is no default\nUse -machine help to list supported machines";
+        return Err(UsageError { program: program.clone(), message: text.into() });
+    };
+    proteus_machines::find(name).ok_or_else(|| UsageError {
+        program: program.clone(),
+        message: format!("-machine {}: unsupported machine type\nUse -machine help to list supported machines", shorten(&crate::error::clean(name))),
+    })
+}
+
+/// Refuses what has been understood and leads nowhere yet.
+fn refuse_missing(config: &Config) -> Result<(), UsageError> {
+    let fail = |at: &str, text: &str| Err(Problem::new(text).at(&config.program, at));
+    let missing = |at: &str| fail(at, "understood by QEMU, not yet implemented in Proteus");
+    let paired: &[(bool, &str)] = &[
+        (config.gdb.is_some(), "-gdb"),
+        (config.loadvm.is_some(), "-loadvm"),
+        (config.incoming.is_some(), "-incoming"),
+        (config.daemonize, "-daemonize"),
+        (config.uuid.is_some(), "-uuid"),
+        (!config.fw_cfg.is_empty(), "-fw_cfg"),
+        (config.boot != Boot::default(), "-boot"),
+        (config.messages != Messages::default(), "-msg"),
+        (config.memory.slots > 0 || config.memory.max_size.is_some(), "-m slots,maxmem"),
+    ];
+    if let Some((_, at)) = paired.iter().find(|(given, _)| *given) {
+        return missing(at);
+    }
+    if config.monitors.iter().any(|m| m.mode == MonitorMode::Control) {
+        return missing("-qmp");
+    }
+    if let Some(object) = config.objects.first() {
+        return missing(&format!("-object {}", shorten(&object.kind)));
+    }
+    if let Some(vga) = &config.vga {
+        return fail(&format!("-vga {}", shorten(vga)), "there is no graphics card yet; give none");
+    }
+    if let Some(display) = config.display.as_ref().filter(|d| d.kind != "none") {
+        return fail(&format!("-display {}", shorten(&display.kind)), "there is no display yet; give none");
+    }
+    let silent = |t: &CharTarget| matches!(t, CharTarget::None) || matches!(t, CharTarget::Own { chardev, .. } if chardev.backend == "null");
+    if !config.parallels.iter().all(silent) {
+        return fail("-parallel", "no board has a parallel port yet; give none");
+    }
+    if config.actions.watchdog != WatchdogAction::Reset {
+        return fail("-action watchdog", "no board has a watchdog yet");
+    }
+    if config.rtc.base == RtcBase::LocalTime {
+        return fail("-rtc base=localtime", "understood by QEMU, not yet implemented in Proteus; give utc or a date");
+    }
+    if config.rtc.slew || (config.rtc.clock == RtcClock::Rt && config.icount.is_some()) {
+        return fail("-rtc", "driftfix=slew, and clock=rt with -icount, are not implemented; virtual time moves the date");
+    }
+    Ok(())
+}
+
+/// A file of the command line; a bare name is looked for in the directories of `-L` too.
+fn find_firmware(config: &Config, path: &Path) -> PathBuf {
+    let bare = path.components().count() == 1;
+    let places = config.data_dirs.iter().map(|dir| dir.join(path)).find(|p| bare && !path.exists() && p.exists());
+    places.unwrap_or_else(|| path.to_path_buf())
+}
+
+/// Reads the files and puts together what the board is built from.
+fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConfig, UsageError> {
+    let program = &config.program;
+    let memory = config.memory.size.unwrap_or(board.default_memory);
+    if memory > board.max_memory {
+        let text = format!("{} has at most {} MiB of memory", board.name, board.max_memory >> 20);
+        return Err(Problem(text).at(program, "-m"));
+    }
+    let mut b = BoardConfig::new(plan.board_cpu(), plan.cores, memory);
+    b.properties = config.machine_properties.0.clone();
+    let fail = |at: &str, e: proteus_loader::LoadError| Problem(e.to_string()).at(program, at);
+    if let Some(path) = &config.kernel {
+        b.kernel = Some(load_kernel_file(path, memory).map_err(|e| fail("-kernel", e))?);
+    }
+    if let Some(path) = &config.initrd {
+        b.initrd = Some(read_file(path, memory).map_err(|e| fail("-initrd", e))?);
+    }
+    if let Some(path) = &config.dtb {
+        b.dtb = Some(read_file(path, LARGEST_TREE).map_err(|e| fail("-dtb", e))?);
+    }
+    if let Some(path) = config.firmware.as_ref().filter(|p| p.as_os_str() != "none") {
+        let path = find_firmware(config, path);
+        let bytes = read_file(&path, LARGEST_FIRMWARE).map_err(|e| fail("-bios", e))?;
+        b.firmware = Some(Firmware { name: path.display().to_string(), bytes });
+    }
+    b.command_line = config.append.clone().filter(|a| !a.is_empty());
+    let repeatable = plan.icount.is_some();
+    b.clock = Arc::new(if repeatable { Clock::virtual_time() } else { Clock::host() });
+    b.entropy = match (config.seed, repeatable) {
+        (Some(seed), _) => EntropySource::Seeded(seed),
+        (None, true) => EntropySource::Seeded(0),
+        (None, false) => EntropySource::Host(Box::new(host_entropy)),
+    };
+    b.seeds = seeds(config.seed, repeatable);
+    b.wall_clock = match (config.rtc.base, repeatable) {
+        (RtcBase::At(seconds), _) => seconds.max(0) as u64 * 1_000_000_000,
+        (_, true) => FIXED_DATE as u64 * 1_000_000_000,
+        (_, false) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64),
+    };
+    Ok(b)
+}
+
+fn host_entropy(to: &mut [u8]) {
+    let mut done = 0;
+    while done < to.len() {
+        match rustix::rand::getrandom(&mut to[done..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(n) => done += n,
+            Err(rustix::io::Errno::INTR) => {}
+            // Linux has had the call since 3.17; without it there is no entropy to give.
+            Err(_) => return,
+        }
+    }
+}
+
+/// Seeds of the device tree: the host's entropy, or made of `-seed` where runs must repeat.
+pub fn seeds(seed: Option<u64>, repeatable: bool) -> Seeds {
+    let mut bytes = [0; 40];
+    match seed.or(repeatable.then_some(0)) {
+        None => host_entropy(&mut bytes),
+        Some(seed) => {
+            let mut state = seed;
+            for chunk in bytes.chunks_exact_mut(8) {
+                // SplitMix64.
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mut z = state;
+                z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                chunk.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes());
+            }
+        }
+    }
+    let (kaslr, rng) = bytes.split_at(8);
+    let mut out = Seeds::default();
+    out.kaslr = kaslr.iter().fold(0, |n, b| n << 8 | u64::from(*b));
+    out.rng.copy_from_slice(rng);
+    out
+}
+
+/// Where the monitors connect to: those of `-monitor` and `-mon`, and those behind serial ports.
+fn start_monitors(config: &Config, consoles: &Consoles, shared: &[String], subject: &Arc<OnceLock<Subject>>) -> Result<(), UsageError> {
+    let fail = |e: String| Problem(e).at(&config.program, "-monitor");
+    let mut ids = shared.to_vec();
+    for m in &config.monitors {
+        match &m.target {
+            CharTarget::None => {}
+            CharTarget::Ref(id) => ids.push(id.clone()),
+            CharTarget::Own { chardev, .. } if chardev.backend == "null" => {}
+            CharTarget::Own { chardev, .. } => {
+                consoles.add_own("-monitor", chardev, false)?;
+                ids.push(chardev.id.clone());
+            }
+        }
+    }
+    for id in ids {
+        monitor::start(&consoles.all, &id, subject.clone()).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Builds everything. Nothing runs yet.
+pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, UsageError> {
+    let program = &config.program;
+    let board = board(config, target)?;
+    refuse_missing(config)?;
+    let plan = Plan::new(config, board)?;
+    let mut b = board_config(config, board, &plan)?;
+    let mut storage = Storage::open(config)?;
+    let mut networks = Networks::start(config)?;
+    let control = Control::new();
+    let consoles = Consoles::new(config, &control)?;
+    // The first front end of a shared back end has the focus, so serial ports come first.
+    let mut serials = Vec::new();
+    let mut shared = Vec::new();
+    for (n, target) in config.serials.iter().enumerate() {
+        let (binding, monitor) = consoles.target(&format!("-serial ({n})"), target)?;
+        b.serials.push(binding.port());
+        serials.push(binding);
+        shared.extend(monitor);
+    }
+    let plugged = devices::plug(config, &mut Backends { storage: &mut storage, networks: &mut networks, consoles: &consoles })?;
+    b.devices = plugged.devices;
+    b.loader = plugged.loader;
+    b.pflash = std::mem::take(&mut storage.pflash);
+    let subject = Arc::new(OnceLock::new());
+    start_monitors(config, &consoles, &shared, &subject)?;
+    let (memory, wall_clock) = (b.memory, b.wall_clock);
+    let built = (board.build)(b).map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
+
+    let machine = &built.machine;
+    let mut waiting = serials.iter().filter(|s| !matches!(s, Binding::None));
+    for port in &built.ports {
+        let sender = machine.port(port.device, &port.port);
+        match plugged.peers.iter().find(|(name, p, _)| *name == port.name && *p == port.port) {
+            Some((_, _, Peer::Char(binding))) => binding.connect(sender),
+            Some((_, _, Peer::Net(link))) => sender.into_iter().for_each(|s| link.connect(s)),
+            // Ports of the board itself are its serial ports, in their order.
+            None if port.port == "chardev" => waiting.next().into_iter().for_each(|s| s.connect(sender.clone())),
+            None => {}
+        }
+    }
+    if waiting.next().is_some() {
+        let n = built.ports.iter().filter(|p| p.port == "chardev" && !plugged.peers.iter().any(|(name, ..)| *name == p.name)).count();
+        let text = format!("{} has {n} serial port(s); take the others from the command line, or give none", board.name);
+        return Err(Problem(text).at(program, "-serial"));
+    }
+    for id in networks.unused() {
+        eprintln!("{program}: warning: netdev {id} has no peer");
+    }
+    let door = Arc::downgrade(machine);
+    consoles.on_exit(move |code| {
+        if let Some(machine) = door.upgrade() {
+            machine.request(SystemRequest::Exit(code));
+        }
+    });
+    let semihosting = Host::new(config, &consoles, &built, memory, wall_clock, &control)?;
+    let mut cpus = plan.build(&built, semihosting);
+    built.load().map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
+    cores::reset(&mut cpus, &built);
+    let chardevs = Arc::new(consoles.all);
+    let _ = subject.set(Subject {
+        machine: Arc::downgrade(machine),
+        control: control.clone(),
+        chardevs: Arc::downgrade(&chardevs),
+        name: config.name.guest.clone(),
+        executor: plan.executor.describe().into(),
+        power_button: true,
+    });
+    Ok(Emulator { built, cpus, plan, chardevs, control, networks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_repeat_when_they_must() {
+        assert_eq!(seeds(Some(1), false), seeds(Some(1), true));
+        assert_ne!(seeds(Some(1), true), seeds(Some(2), true));
+        assert_eq!(seeds(None, true), seeds(Some(0), false));
+        assert_ne!(seeds(None, false), seeds(None, false));
+    }
+}

@@ -1,0 +1,221 @@
+//! `-device`: from the registry of device types, with back ends bound by their properties.
+
+use proteus_devices::REGISTRY;
+use proteus_loader::Kernel;
+use proteus_machines::{Backend, LoaderContents, LoaderItem, PlugIn};
+use proteus_model::{DeviceType, PortKind, Props};
+
+use super::chardevs::{Binding, Consoles};
+use super::network::{NetLink, Networks};
+use super::storage::Storage;
+use crate::config::{Config, DeviceConfig};
+use crate::error::{Problem, UsageError, shorten};
+use crate::keyval::KeyValues;
+
+/// The most that a `-device loader` reads.
+const LARGEST_FILE: u64 = 1 << 32;
+
+/// The device of `if=virtio`.
+const DISK: &str = "virtio-blk-device";
+/// The device of `-nic` without a model.
+const NIC: &str = "virtio-net-device";
+
+/// What is at the host's end of a plugged-in device's port, to be connected when the machine is
+/// built.
+pub enum Peer {
+    /// A character back end.
+    Char(Binding),
+    /// A network.
+    Net(std::sync::Arc<NetLink>),
+}
+
+/// What `-device` and its abbreviations come to.
+#[derive(Default)]
+pub struct Plugged {
+    /// Devices for the board.
+    pub devices: Vec<PlugIn>,
+    /// What `-device loader` loads.
+    pub loader: Vec<LoaderItem>,
+    /// By the device's name and its port's.
+    pub peers: Vec<(String, String, Peer)>,
+}
+
+/// The back ends that devices may refer to.
+pub struct Backends<'a> {
+    /// Images.
+    pub storage: &'a mut Storage,
+    /// Networks.
+    pub networks: &'a mut Networks,
+    /// Character back ends.
+    pub consoles: &'a Consoles,
+}
+
+/// All device types that a user can add.
+pub fn creatable() -> impl Iterator<Item = &'static DeviceType> {
+    REGISTRY.iter().copied().filter(|t| t.user_creatable)
+}
+
+/// The type of that name, or why there is none.
+pub fn find(name: &str) -> Result<&'static DeviceType, Problem> {
+    if let Some(ty) = REGISTRY.iter().copied().find(|t| t.name == name) {
+        return match ty.user_creatable {
+            true => Ok(ty),
+            false => Err(format!("{name} is a part of boards; it cannot be added with -device").into()),
+        };
+    }
+    if let Some(kind) = name.strip_suffix("-pci").filter(|kind| kind.starts_with("virtio-")) {
+        let device = format!("{kind}-device");
+        let instead = if creatable().any(|t| t.name == device) { format!("give -device {device}") } else { "leave it out".into() };
+        return Err(format!("'{}' needs PCI, which no board has yet; {instead}", shorten(name)).into());
+    }
+    let mut near: Vec<_> = creatable().map(|t| t.name).chain(["loader"]).map(|n| (strsim::damerau_levenshtein(n, name), n)).filter(|(d, _)| *d <= 4).collect();
+    near.sort();
+    let hint = match near.as_slice() {
+        [] => "see -device help".to_string(),
+        near => format!("is it {}?", near.iter().take(3).map(|(_, n)| *n).collect::<Vec<_>>().join(" or ")),
+    };
+    Err(format!("there is no device '{}'; {hint}", shorten(name)).into())
+}
+
+/// Makes all devices of the command line.
+pub fn plug(config: &Config, backends: &mut Backends<'_>) -> Result<Plugged, UsageError> {
+    check_globals(config)?;
+    let mut out = Plugged::default();
+    for nic in std::mem::take(&mut backends.networks.nics) {
+        let model = match nic.model.as_deref() {
+            None | Some("virtio") => NIC,
+            Some(model) => model,
+        };
+        let mut given = DeviceConfig { driver: model.into(), id: nic.id, properties: KeyValues::default() };
+        nic.mac.into_iter().for_each(|mac| given.properties.push("mac", mac));
+        let ty = find(model).map_err(|p| p.at(&config.program, "-nic"))?;
+        let Some(port) = ty.ports.iter().find(|p| p.kind == PortKind::Frame) else {
+            return Err(Problem(format!("'{}' is no network interface", shorten(model))).at(&config.program, "-nic"));
+        };
+        let name = out.add(config, ty, &given, "-nic", backends)?;
+        out.bind(&name, port.name, Backend::Frame(nic.link.clone()), Some(Peer::Net(nic.link)));
+    }
+    for device in &config.devices {
+        let at = format!("-device {}", shorten(&device.driver));
+        if device.driver == "loader" {
+            out.loader.push(loader(device).map_err(|p| p.at(&config.program, &at))?);
+            continue;
+        }
+        let ty = find(&device.driver).map_err(|p| p.at(&config.program, "-device"))?;
+        out.add(config, ty, device, &at, backends)?;
+    }
+    for disk in std::mem::take(&mut backends.storage.virtio) {
+        let ty = find(DISK).map_err(|p| p.at(&config.program, "-drive if=virtio"))?;
+        let given = DeviceConfig { driver: DISK.into(), id: None, properties: KeyValues::default() };
+        let Some(port) = ty.ports.iter().find(|p| p.kind == PortKind::Block) else { continue };
+        let name = out.add(config, ty, &given, "-drive if=virtio", backends)?;
+        out.bind(&name, port.name, Backend::Block(disk), None);
+    }
+    Ok(out)
+}
+
+impl Plugged {
+    /// Makes a device, with the back ends that its properties name. Gives its name.
+    fn add(&mut self, config: &Config, ty: &'static DeviceType, given: &DeviceConfig, at: &str, backends: &mut Backends<'_>) -> Result<String, UsageError> {
+        let fail = |e: &dyn std::fmt::Display| Problem(e.to_string()).at(&config.program, at);
+        let mut properties = given.properties.clone();
+        let bus = properties.take("bus");
+        let mut props = Props::new(ty);
+        for g in config.globals.iter().filter(|g| g.driver == ty.name) {
+            props.set_text(&g.property, &g.value).map_err(|e| fail(&e))?;
+        }
+        for (key, value) in &properties.0 {
+            props.set_text(key, value).map_err(|e| fail(&e))?;
+        }
+        if ty.properties.iter().any(|p| p.name == "mac") && props.mac("mac").is_none() {
+            let n = self.devices.iter().filter(|d| d.props.mac("mac").is_some()).count();
+            props.set_text("mac", &format!("52:54:00:12:34:{:02x}", 0x56 + n % 0xa0)).map_err(|e| fail(&e))?;
+        }
+        // Each has a name, by which its ports are found again when the machine is built.
+        let name = given.id.clone().unwrap_or_else(|| format!("peripheral-anon.{}", self.devices.len()));
+        let user = format!("device '{}'", given.id.as_deref().unwrap_or(ty.name));
+        self.devices.push(PlugIn { ty, id: Some(name.clone()), bus, props: props.clone(), backends: Vec::new() });
+        for port in ty.ports {
+            let Some(id) = props.str(port.name) else { continue };
+            let (backend, peer) = match port.kind {
+                PortKind::Block => (Backend::Block(backends.storage.take(at, id, &user)?), None),
+                PortKind::Frame => {
+                    let link = backends.networks.take(at, id, &user)?;
+                    (Backend::Frame(link.clone()), Some(Peer::Net(link)))
+                }
+                PortKind::Char => {
+                    let binding = backends.consoles.by_name(at, id)?;
+                    let Some(port) = binding.port() else { continue };
+                    (Backend::Char(port), Some(Peer::Char(binding)))
+                }
+            };
+            self.bind(&name, port.name, backend, peer);
+        }
+        Ok(name)
+    }
+
+    fn bind(&mut self, name: &str, port: &str, backend: Backend, peer: Option<Peer>) {
+        if let Some(device) = self.devices.iter_mut().find(|d| d.id.as_deref() == Some(name)) {
+            device.backends.push((port.into(), backend));
+        }
+        if let Some(peer) = peer {
+            self.peers.push((name.into(), port.into(), peer));
+        }
+    }
+}
+
+/// Refuses a `-global` that nothing could obey.
+fn check_globals(config: &Config) -> Result<(), UsageError> {
+    for g in &config.globals {
+        let at = format!("-global {}.{}", shorten(&g.driver), shorten(&g.property));
+        let fail = |text: String| Problem(text).at(&config.program, &at);
+        // Boards have modern transports only, which is what this asks for.
+        if (g.driver.as_str(), g.property.as_str()) == ("virtio-mmio", "force-legacy") {
+            match g.value.as_str() {
+                "false" | "off" | "no" => continue,
+                _ => return Err(fail("legacy virtio is not implemented; give false".into())),
+            }
+        }
+        let Some(ty) = REGISTRY.iter().find(|t| t.name == g.driver) else {
+            return Err(fail("there is no such device; see -device help".into()));
+        };
+        Props::new(ty).set_text(&g.property, &g.value).map_err(|e| fail(e.to_string()))?;
+    }
+    Ok(())
+}
+
+/// `-device loader`.
+fn loader(device: &DeviceConfig) -> Result<LoaderItem, Problem> {
+    let mut p = device.properties.clone();
+    let (file, address, core) = (p.take("file"), p.take_number("addr")?, p.take_number("cpu-num")?);
+    let (data, length) = (p.take_number("data")?, p.take_number("data-len")?);
+    let big = p.take_bool("data-be")?.unwrap_or(false);
+    let raw = p.take_bool("force-raw")?.unwrap_or(false);
+    p.nothing_left(&["file", "addr", "cpu-num", "data", "data-len", "data-be", "force-raw"])?;
+    let read = |path: &str| proteus_loader::read_file(path.as_ref(), LARGEST_FILE).map_err(|e| Problem(e.to_string()));
+    let contents = match (&file, data) {
+        (Some(_), Some(_)) => return Err("file= and data= exclude each other; give one of them".into()),
+        (Some(file), None) if raw => LoaderContents::Bytes(read(file)?),
+        (Some(file), None) => {
+            let bytes = read(file)?;
+            LoaderContents::Image(Kernel::from_bytes(file.as_ref(), bytes, LARGEST_FILE).map_err(|e| Problem(e.to_string()))?)
+        }
+        (None, Some(data)) => {
+            let n = match length {
+                Some(n @ 1..=8) => n as usize,
+                _ => return Err("data= needs data-len= from 1 to 8".into()),
+            };
+            let little = data.to_le_bytes();
+            LoaderContents::Bytes(if big { little[..n].iter().rev().copied().collect() } else { little[..n].to_vec() })
+        }
+        (None, None) => LoaderContents::Nothing,
+    };
+    if data.is_none() && (length.is_some() || big) {
+        return Err("data-len= and data-be= are for data=".into());
+    }
+    if file.is_none() && raw {
+        return Err("force-raw= is for file=".into());
+    }
+    let core = core.map(|n| usize::try_from(n).map_err(|_| Problem::new("cpu-num is too large"))).transpose()?;
+    Ok(LoaderItem { name: file.unwrap_or_else(|| "data".into()), address, contents, core })
+}

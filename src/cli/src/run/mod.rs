@@ -1,0 +1,200 @@
+//! Building and running what a command line asks for.
+
+pub mod build;
+pub mod chardevs;
+pub mod cores;
+pub mod devices;
+pub mod endings;
+pub mod helps;
+pub mod log;
+pub mod monitor;
+pub mod network;
+pub mod semihost;
+pub mod storage;
+mod tier;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proteus_exec::sched::{self, Outcome};
+use proteus_model::{Reset, SystemRequest};
+
+use crate::config::{Config, PanicAction, RebootAction, ShutdownAction};
+use crate::error::{Problem, UsageError};
+use crate::target::TargetName;
+use build::Emulator;
+use endings::{Command, INTERNAL_ERROR, SignalWatch};
+
+/// How long output may take to reach the host at the end of a run.
+const FLUSH: Duration = Duration::from_secs(5);
+/// The same after a signal.
+const FLUSH_AFTER_SIGNAL: Duration = Duration::from_millis(40);
+
+/// Builds the machine of a command line and runs it to its end. Gives the exit status.
+pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError> {
+    log::start(config)?;
+    if let Some(name) = &config.name.process {
+        name_process(name).map_err(|p| p.at(&config.program, "-name process"))?;
+    }
+    let emulator = build::build(config, target)?;
+    if let Some(path) = &config.dumpdtb {
+        std::fs::write(path, &emulator.built.dtb).map_err(|e| Problem(format!("cannot write '{}': {e}", path.display())).at(&config.program, "-machine dumpdtb"))?;
+        println!("dtb dumped to '{}'. Exiting.", path.display());
+        return Ok(0);
+    }
+    let _pidfile = config.pidfile.as_deref().map(PidFile::write).transpose().map_err(|p| p.at(&config.program, "-pidfile"))?;
+    let terminals = emulator.chardevs.terminals();
+    terminals.restore_on_panic();
+    let signals = SignalWatch::start(&config.program, &emulator.control, terminals)
+        .map_err(|e| Problem(format!("cannot wait for signals: {e}")).at(&config.program, "start"))?;
+    let chardevs = emulator.chardevs.clone();
+    let end = Run { config, emulator, paused: config.start_paused, signalled: false }.to_the_end();
+    chardevs.flush(if end.signalled { FLUSH_AFTER_SIGNAL } else { FLUSH });
+    chardevs.restore_terminal();
+    signals.run_is_over();
+    Ok(end.status)
+}
+
+fn name_process(name: &str) -> Result<(), Problem> {
+    let name = std::ffi::CString::new(name).map_err(|_| Problem::new("the name has a NUL in it"))?;
+    rustix::thread::set_name(&name).map_err(|e| Problem(e.to_string()))
+}
+
+/// The file of `-pidfile`, which goes when the process does.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path) -> Result<PidFile, Problem> {
+        let write = || writeln!(File::create(path)?, "{}", std::process::id());
+        write().map_err(|e| Problem(format!("cannot write '{}': {e}", path.display())))?;
+        Ok(PidFile(path.to_path_buf()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // It may have been removed by whoever read it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// How a run ended.
+struct End {
+    status: u8,
+    signalled: bool,
+}
+
+struct Run<'a> {
+    config: &'a Config,
+    emulator: Emulator,
+    paused: bool,
+    signalled: bool,
+}
+
+impl Run<'_> {
+    fn to_the_end(mut self) -> End {
+        sched::connect(&self.emulator.built.machine, &self.emulator.control.bell);
+        loop {
+            let status = if self.paused {
+                let command = self.emulator.control.wait();
+                self.obey(command)
+            } else {
+                match self.go() {
+                    Outcome::Request(request) => self.request(request),
+                    Outcome::Stopped => self.emulator.control.take().and_then(|command| self.obey(command)),
+                    Outcome::Broken => {
+                        eprintln!("{}: internal error: a processor's thread has died; please report this", self.config.program);
+                        Some(INTERNAL_ERROR)
+                    }
+                }
+            };
+            if let Some(status) = status {
+                return End { status, signalled: self.signalled };
+            }
+        }
+    }
+
+    /// Runs the processors until something asks for attention.
+    fn go(&mut self) -> Outcome {
+        let e = &mut self.emulator;
+        let (machine, bell) = (&e.built.machine, &e.control.bell);
+        e.control.set_running(true);
+        let outcome = match e.plan.icount {
+            Some(icount) => sched::run_turns(machine, &mut e.cpus, bell, icount),
+            None => {
+                let (cpus, outcome) = sched::run_threads(machine, std::mem::take(&mut e.cpus), bell);
+                e.cpus = cpus;
+                outcome
+            }
+        };
+        e.control.set_running(false);
+        outcome
+    }
+
+    /// What the guest asks for. Gives the status where the run is over.
+    fn request(&mut self, request: SystemRequest) -> Option<u8> {
+        let actions = self.config.actions;
+        match request {
+            SystemRequest::Exit(code) => Some(code as u8),
+            SystemRequest::PowerOff => self.power_off(),
+            SystemRequest::Reset if actions.reboot == RebootAction::Shutdown => self.power_off(),
+            SystemRequest::Reset => self.reset(),
+            // The cores sleep until an interrupt, as after WFI.
+            SystemRequest::Suspend => None,
+            SystemRequest::Panic => match actions.panic {
+                PanicAction::None => None,
+                PanicAction::Shutdown => self.power_off(),
+                PanicAction::ExitFailure => Some(1),
+                PanicAction::Pause => {
+                    self.paused = true;
+                    None
+                }
+            },
+        }
+    }
+
+    fn power_off(&mut self) -> Option<u8> {
+        match self.config.actions.shutdown {
+            ShutdownAction::Poweroff => Some(0),
+            ShutdownAction::Pause => {
+                self.paused = true;
+                None
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> Option<u8> {
+        match command {
+            Command::Quit => return Some(0),
+            Command::Signal => {
+                self.signalled = true;
+                return Some(0);
+            }
+            Command::Reset => return self.reset(),
+            Command::PowerDown => drop(self.emulator.built.system_powerdown()),
+            Command::Stop => self.paused = true,
+            Command::Continue => self.paused = false,
+        }
+        None
+    }
+
+    /// Resets devices, memory and cores: everything starts as it did at first.
+    fn reset(&mut self) -> Option<u8> {
+        let e = &mut self.emulator;
+        let broken = |e: &dyn std::fmt::Display, program: &str| {
+            eprintln!("{program}: the machine cannot be reset: {e}");
+            Some(INTERNAL_ERROR)
+        };
+        e.built.machine.reset(Reset::Warm);
+        if let Err(error) = e.built.reseed(build::seeds(self.config.seed, e.plan.icount.is_some())) {
+            return broken(&error, &self.config.program);
+        }
+        if let Err(error) = e.built.load() {
+            return broken(&error, &self.config.program);
+        }
+        cores::reset(&mut e.cpus, &e.built);
+        None
+    }
+}

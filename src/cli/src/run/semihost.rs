@@ -1,0 +1,446 @@
+//! Arm semihosting 2.0: what a bare-metal guest asks of the host.
+//!
+//! Files are the host's, opened with the rights of this process. The console (`:tt`) is the
+//! back end of `-semihosting-config chardev=`, or standard error. Times are the machine's.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use proteus_exec::semihosting::{GuestMemory, Semihosting};
+use proteus_host::chardev::{CharEvent, Chardev, Sink};
+use proteus_machines::BuiltBoard;
+use proteus_model::{Machine, SystemRequest};
+
+use super::chardevs::Consoles;
+use super::endings::Control;
+use crate::config::{Config, SemihostingTarget};
+use crate::error::{Problem, UsageError};
+
+/// The longest name or transfer taken at once.
+const LONGEST: usize = 1 << 20;
+/// Handles that may be open.
+const HANDLES: usize = 1024;
+/// Input that may wait.
+const CREDIT: usize = 4096;
+
+/// ADP_Stopped_ApplicationExit: the one reason for an end that is a success.
+const APPLICATION_EXIT: u64 = 0x2_0026;
+
+/// `SH_EXT_EXIT_EXTENDED` and `SH_EXT_STDOUT_STDERR`, after the magic number.
+const FEATURES: [u8; 5] = [b'S', b'H', b'F', b'B', 3];
+
+const EBADF: u32 = 9;
+const EINVAL: u32 = 22;
+const EMFILE: u32 = 24;
+const EFAULT: u32 = 14;
+const ENOSYS: u32 = 38;
+const EIO: u32 = 5;
+
+/// What a handle is.
+enum Handle {
+    Console,
+    File(File),
+    /// `:semihosting-features`, and where it is read.
+    Features(usize),
+}
+
+#[derive(Default)]
+struct State {
+    handles: Vec<Option<Handle>>,
+    errno: u32,
+}
+
+/// Input of the console.
+#[derive(Default)]
+struct Typed {
+    bytes: Mutex<std::collections::VecDeque<u8>>,
+    some: Condvar,
+}
+
+impl Sink for Typed {
+    fn receive(&self, event: CharEvent) {
+        if let CharEvent::Input(input) = event {
+            self.bytes.lock().extend(input);
+            self.some.notify_all();
+        }
+    }
+}
+
+/// Answers semihosting calls.
+pub struct Host {
+    machine: Weak<Machine>,
+    control: Arc<Control>,
+    command_line: String,
+    heap: (u64, u64),
+    /// Wall-clock time at virtual time zero.
+    wall_base: u64,
+    console: OnceLock<Chardev>,
+    typed: Arc<Typed>,
+    state: Mutex<State>,
+}
+
+type Outcome = Result<u64, u32>;
+
+fn errno(e: &std::io::Error) -> u32 {
+    e.raw_os_error().map_or(EIO, |n| n as u32)
+}
+
+impl Host {
+    /// The answerer that the command line asks for, if it does.
+    pub fn new(config: &Config, consoles: &Consoles, built: &BuiltBoard, memory: u64, wall_base: u64, control: &Arc<Control>) -> Result<Option<Arc<dyn Semihosting>>, UsageError> {
+        let Some(given) = &config.semihosting else { return Ok(None) };
+        let fail = |text: &str| Problem::new(text).at(&config.program, "-semihosting-config");
+        if given.target == SemihostingTarget::Gdb {
+            return Err(fail("target=gdb: there is no debugger connection yet; give native or auto"));
+        }
+        if given.userspace {
+            return Err(fail("userspace=on is understood by QEMU, not yet implemented in Proteus"));
+        }
+        let command_line = match given.args.as_slice() {
+            [] => {
+                let kernel = config.kernel.as_ref().map(|k| k.display().to_string()).unwrap_or_default();
+                [kernel, config.append.clone().unwrap_or_default()].join(" ").trim().to_string()
+            }
+            args => args.join(" "),
+        };
+        let typed = Arc::new(Typed::default());
+        let console = OnceLock::new();
+        if let Some(id) = &given.chardev {
+            let chardev = consoles.all.attach(id, typed.clone()).map_err(|e| fail(&e.to_string()))?;
+            chardev.set_can_receive(CREDIT);
+            let _ = console.set(chardev);
+        }
+        let ram = built.machine.windows().into_iter().filter(|w| w.device.is_none() && w.size == memory).map(|w| w.base).next().unwrap_or(0);
+        let host = Host {
+            machine: Arc::downgrade(&built.machine),
+            control: control.clone(),
+            command_line,
+            heap: heap(ram, memory, built),
+            wall_base,
+            console,
+            typed,
+            state: Mutex::new(State::default()),
+        };
+        Ok(Some(Arc::new(host)))
+    }
+
+    fn write_console(&self, bytes: &[u8]) {
+        match self.console.get() {
+            Some(chardev) => chardev.write_blocking(bytes),
+            // There is nobody to tell that standard error is closed.
+            None => drop(std::io::stderr().write_all(bytes)),
+        }
+    }
+
+    /// Waits for at least one byte, and takes up to `most`. None: there is no console to read.
+    fn read_console(&self, most: usize) -> Vec<u8> {
+        let Some(chardev) = self.console.get() else { return Vec::new() };
+        let mut bytes = self.typed.bytes.lock();
+        while bytes.is_empty() && !self.control.ending() {
+            self.typed.some.wait_for(&mut bytes, Duration::from_millis(50));
+        }
+        let n = most.min(bytes.len());
+        let out = bytes.drain(..n).collect();
+        if bytes.is_empty() {
+            chardev.set_can_receive(CREDIT);
+        }
+        out
+    }
+
+    fn exit(&self, code: u32) {
+        if let Some(machine) = self.machine.upgrade() {
+            machine.request(SystemRequest::Exit(code));
+        }
+    }
+
+    fn open(&self, name: &str, mode: u64) -> Outcome {
+        let mut state = self.state.lock();
+        let handle = match (name, mode) {
+            (_, 12..) => return Err(EINVAL),
+            (":tt", _) => Handle::Console,
+            (":semihosting-features", 0 | 1) => Handle::Features(0),
+            (":semihosting-features", _) => return Err(13),
+            _ => {
+                let mut how = OpenOptions::new();
+                // fopen's modes: r, r+, w, w+, a, a+, each plain and binary.
+                match mode >> 1 {
+                    0 => how.read(true),
+                    1 => how.read(true).write(true),
+                    2 => how.write(true).create(true).truncate(true),
+                    3 => how.read(true).write(true).create(true).truncate(true),
+                    4 => how.append(true).create(true),
+                    _ => how.read(true).append(true).create(true),
+                };
+                Handle::File(how.open(name).map_err(|e| errno(&e))?)
+            }
+        };
+        let free = state.handles.iter().position(Option::is_none).unwrap_or(state.handles.len());
+        if free >= HANDLES {
+            return Err(EMFILE);
+        }
+        if free == state.handles.len() {
+            state.handles.push(None);
+        }
+        state.handles[free] = Some(handle);
+        // Handles are not zero.
+        Ok(free as u64 + 1)
+    }
+
+    fn with<T>(&self, handle: u64, f: impl FnOnce(&mut Handle) -> Result<T, u32>) -> Result<T, u32> {
+        let mut state = self.state.lock();
+        let slot = usize::try_from(handle.wrapping_sub(1)).ok().and_then(|n| state.handles.get_mut(n));
+        f(slot.and_then(Option::as_mut).ok_or(EBADF)?)
+    }
+
+    /// How many bytes were not written.
+    fn write(&self, handle: u64, bytes: &[u8]) -> Outcome {
+        let console = self.with(handle, |h| match h {
+            Handle::Console => Ok(true),
+            Handle::Features(_) => Err(EBADF),
+            Handle::File(file) => file.write_all(bytes).map(|()| false).map_err(|e| errno(&e)),
+        })?;
+        if console {
+            self.write_console(bytes);
+        }
+        Ok(0)
+    }
+
+    fn read(&self, handle: u64, most: usize) -> Result<Vec<u8>, u32> {
+        let got = self.with(handle, |h| match h {
+            Handle::Console => Ok(None),
+            Handle::Features(at) => {
+                let rest = &FEATURES[(*at).min(FEATURES.len())..];
+                let got = rest[..most.min(rest.len())].to_vec();
+                *at += got.len();
+                Ok(Some(got))
+            }
+            Handle::File(file) => {
+                let mut got = Vec::new();
+                file.take(most as u64).read_to_end(&mut got).map_err(|e| errno(&e))?;
+                Ok(Some(got))
+            }
+        })?;
+        Ok(got.unwrap_or_else(|| self.read_console(most)))
+    }
+
+    fn now(&self) -> u64 {
+        self.machine.upgrade().map_or(0, |m| m.clock().now())
+    }
+
+    fn perform(&self, m: &mut Call<'_>) -> Outcome {
+        match m.op {
+            0x01 => {
+                let (name, mode, length) = (m.argument(0)?, m.argument(1)?, m.argument(2)?);
+                let name = m.text(name, length)?;
+                self.open(&name, mode)
+            }
+            0x02 => {
+                let handle = m.argument(0)?;
+                self.with(handle, |_| Ok(()))?;
+                self.state.lock().handles[handle as usize - 1] = None;
+                Ok(0)
+            }
+            0x03 => {
+                let byte = m.bytes(m.parameter, 1)?;
+                self.write_console(&byte);
+                Ok(0)
+            }
+            0x04 => {
+                let text = m.string(m.parameter)?;
+                self.write_console(&text);
+                Ok(0)
+            }
+            0x05 => {
+                let (handle, from, mut left) = (m.argument(0)?, m.argument(1)?, m.argument(2)?);
+                let mut at = from;
+                while left > 0 {
+                    let n = left.min(LONGEST as u64);
+                    let Ok(bytes) = m.bytes(at, n) else { return Ok(left) };
+                    if let Err(e) = self.write(handle, &bytes) {
+                        self.state.lock().errno = e;
+                        return Ok(left);
+                    }
+                    at = at.wrapping_add(n);
+                    left -= n;
+                }
+                Ok(0)
+            }
+            0x06 => {
+                let (handle, to, length) = (m.argument(0)?, m.argument(1)?, m.argument(2)?);
+                let got = self.read(handle, length.min(LONGEST as u64) as usize)?;
+                m.put(to, &got)?;
+                Ok(length - got.len() as u64)
+            }
+            0x07 => Ok(self.read_console(1).first().map_or(u64::MAX, |b| u64::from(*b))),
+            // Negative in the width of the guest's words.
+            0x08 => Ok(u64::from(m.argument(0)? >> (8 * u64::from(m.word) - 1) & 1 != 0)),
+            0x09 => self.with(m.argument(0)?, |h| Ok(u64::from(matches!(h, Handle::Console)))),
+            0x0a => {
+                let (handle, to) = (m.argument(0)?, m.argument(1)?);
+                self.with(handle, |h| match h {
+                    Handle::Console => Err(29),
+                    Handle::Features(at) => {
+                        *at = usize::try_from(to).unwrap_or(usize::MAX);
+                        Ok(0)
+                    }
+                    Handle::File(file) => file.seek(SeekFrom::Start(to)).map(|_| 0).map_err(|e| errno(&e)),
+                })
+            }
+            0x0c => self.with(m.argument(0)?, |h| match h {
+                Handle::Console => Ok(0),
+                Handle::Features(_) => Ok(FEATURES.len() as u64),
+                Handle::File(file) => file.metadata().map(|m| m.len()).map_err(|e| errno(&e)),
+            }),
+            0x0d => {
+                let (to, id, length) = (m.argument(0)?, m.argument(1)?, m.argument(2)?);
+                let name = format!("{}/proteus-{:x}{:02x}\0", std::env::temp_dir().display(), std::process::id(), id & 0xff);
+                if name.len() as u64 > length {
+                    return Err(EINVAL);
+                }
+                m.put(to, name.as_bytes())?;
+                Ok(0)
+            }
+            0x0e => {
+                let (name, length) = (m.argument(0)?, m.argument(1)?);
+                let name = m.text(name, length)?;
+                std::fs::remove_file(name).map(|()| 0).map_err(|e| errno(&e))
+            }
+            0x0f => {
+                let (from, from_length, to, to_length) = (m.argument(0)?, m.argument(1)?, m.argument(2)?, m.argument(3)?);
+                let (from, to) = (m.text(from, from_length)?, m.text(to, to_length)?);
+                std::fs::rename(from, to).map(|()| 0).map_err(|e| errno(&e))
+            }
+            0x10 => Ok(self.now() / 10_000_000),
+            0x11 => Ok(self.wall_base.saturating_add(self.now()) / 1_000_000_000),
+            // SYS_SYSTEM: a guest does not run the host's programs.
+            0x12 => Err(ENOSYS),
+            0x13 => Ok(u64::from(self.state.lock().errno)),
+            0x15 => {
+                let (to, room) = (m.argument(0)?, m.argument(1)?);
+                let line = format!("{}\0", self.command_line);
+                if line.len() as u64 > room {
+                    return Err(EINVAL);
+                }
+                m.put(to, line.as_bytes())?;
+                m.set_argument(1, line.len() as u64 - 1)?;
+                Ok(0)
+            }
+            0x16 => {
+                let to = m.argument(0)?;
+                let (base, limit) = self.heap;
+                // Heap upwards, stack downwards in the same room.
+                for (n, value) in [base, limit, limit, base].into_iter().enumerate() {
+                    m.put_word(to.wrapping_add(n as u64 * u64::from(m.word)), value)?;
+                }
+                Ok(0)
+            }
+            0x18 => {
+                // A 64-bit caller gives a block with a status, a 32-bit one the reason itself.
+                let (reason, status) = if m.word == 8 { (m.argument(0)?, m.argument(1)?) } else { (m.parameter, 0) };
+                self.exit(if reason == APPLICATION_EXIT { status as u32 } else { 1 });
+                Ok(0)
+            }
+            0x20 => {
+                let (reason, status) = (m.argument(0)?, m.argument(1)?);
+                self.exit(if reason == APPLICATION_EXIT { status as u32 } else { 1 });
+                Ok(0)
+            }
+            0x30 => {
+                let ticks = self.now();
+                m.put(m.parameter, &ticks.to_le_bytes())?;
+                Ok(0)
+            }
+            0x31 => Ok(1_000_000_000),
+            op => {
+                tracing::debug!(target: "unimp", "semihosting operation {op:#x}");
+                Err(ENOSYS)
+            }
+        }
+    }
+}
+
+/// The largest room in RAM that nothing is loaded to, as far as the cores' start and the device
+/// tree tell: heap and stack of a program that asks.
+fn heap(ram: u64, memory: u64, built: &BuiltBoard) -> (u64, u64) {
+    let end = ram.saturating_add(memory);
+    let tree = built.dtb_address..built.dtb_address.saturating_add(built.dtb.len() as u64);
+    let middle = ram + memory / 2;
+    if tree.contains(&middle) { (tree.end, end) } else { (middle, if tree.start > middle { tree.start } else { end }) }
+}
+
+/// One call: its parameter block and the guest's memory.
+struct Call<'a> {
+    memory: &'a mut dyn GuestMemory,
+    word: u8,
+    op: u32,
+    parameter: u64,
+}
+
+impl Call<'_> {
+    fn argument(&mut self, n: u64) -> Outcome {
+        let mut bytes = [0; 8];
+        let word = usize::from(self.word.clamp(1, 8));
+        let at = self.parameter.wrapping_add(n * word as u64);
+        if !self.memory.read(at, &mut bytes[..word]) {
+            return Err(EFAULT);
+        }
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn set_argument(&mut self, n: u64, value: u64) -> Result<(), u32> {
+        self.put_word(self.parameter.wrapping_add(n * u64::from(self.word)), value)
+    }
+
+    fn put_word(&mut self, at: u64, value: u64) -> Result<(), u32> {
+        let word = usize::from(self.word.clamp(1, 8));
+        self.put(at, &value.to_le_bytes()[..word])
+    }
+
+    fn put(&mut self, at: u64, bytes: &[u8]) -> Result<(), u32> {
+        if self.memory.write(at, bytes) { Ok(()) } else { Err(EFAULT) }
+    }
+
+    fn bytes(&mut self, at: u64, length: u64) -> Result<Vec<u8>, u32> {
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX).min(LONGEST)];
+        if bytes.len() as u64 != length || !self.memory.read(at, &mut bytes) {
+            return Err(EFAULT);
+        }
+        Ok(bytes)
+    }
+
+    fn text(&mut self, at: u64, length: u64) -> Result<String, u32> {
+        let text = String::from_utf8(self.bytes(at, length)?).map_err(|_| EINVAL)?;
+        if text.contains('\0') { Err(EINVAL) } else { Ok(text) }
+    }
+
+    /// Bytes up to a zero.
+    fn string(&mut self, at: u64) -> Result<Vec<u8>, u32> {
+        let mut out = Vec::new();
+        while out.len() < LONGEST {
+            let mut byte = [0];
+            if !self.memory.read(at.wrapping_add(out.len() as u64), &mut byte) {
+                return Err(EFAULT);
+            }
+            if byte == [0] {
+                break;
+            }
+            out.push(byte[0]);
+        }
+        Ok(out)
+    }
+}
+
+impl Semihosting for Host {
+    fn call(&self, memory: &mut dyn GuestMemory, word: u8, op: u32, parameter: u64) -> u64 {
+        match self.perform(&mut Call { memory, word, op, parameter }) {
+            Ok(result) => result,
+            Err(e) => {
+                self.state.lock().errno = e;
+                u64::MAX
+            }
+        }
+    }
+}
