@@ -3,8 +3,8 @@
 //! Inputs that nobody drives are low. Left out: hardware control of lines (GPIOAFSEL).
 
 use proteus_model::{
-    AccessRule, BusFault, Device, DeviceType, Event, FdtHook, FdtNode, PinDecl, Placed, Reset, Services, State, Width, Window, WindowDecl,
-    check_register_read, check_register_write, registers,
+    AccessRule, BusFault, Device, DeviceType, Event, FdtHook, FdtNode, PinDecl, Placed, Reset, Services, State, Width, Window, WindowDecl, check_register_read,
+    check_register_write, registers,
 };
 
 registers! {
@@ -36,8 +36,7 @@ registers! {
     0xffc CELLID3 ro = 0xb1
 }
 
-const IDS: [u64; 8] =
-    [PERIPHID0_RESET, PERIPHID1_RESET, PERIPHID2_RESET, PERIPHID3_RESET, CELLID0_RESET, CELLID1_RESET, CELLID2_RESET, CELLID3_RESET];
+const IDS: [u64; 8] = [PERIPHID0_RESET, PERIPHID1_RESET, PERIPHID2_RESET, PERIPHID3_RESET, CELLID0_RESET, CELLID1_RESET, CELLID2_RESET, CELLID3_RESET];
 
 const LINES: usize = 8;
 const IRQ: usize = 0;

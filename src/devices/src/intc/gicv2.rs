@@ -5,8 +5,8 @@
 //! virtual interface (GICH, GICV) and the message frames of GICv2m.
 
 use proteus_model::{
-    AccessRule, BusFault, Device, DeviceType, Event, FdtHook, FdtNode, PinDecl, Placed, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props,
-    Reset, Services, State, Width, Window, WindowDecl, check_register_read, check_register_write,
+    AccessRule, BusFault, Device, DeviceType, Event, FdtHook, FdtNode, PinDecl, Placed, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Reset,
+    Services, State, Width, Window, WindowDecl, check_register_read, check_register_write,
 };
 
 use super::lines::{Bank, Bits, PRIORITY_BITS, Pending, Priorities, SPURIOUS, Shared};
@@ -302,9 +302,7 @@ impl GicV2 {
                 let one_of_n = if word < 2 { 0 } else { 0x5555_5555 };
                 self.bank(core, word / 2).map_or(0, |bank| bank.config(word & 1 != 0) | one_of_n)
             }
-            dist::CPENDSGIR..dist::PIDR4 if at < dist::SPENDSGIR + 16 => {
-                bytes((at & 15) as usize, &|n| self.cores[core].sgi_sources[n])
-            }
+            dist::CPENDSGIR..dist::PIDR4 if at < dist::SPENDSGIR + 16 => bytes((at & 15) as usize, &|n| self.cores[core].sgi_sources[n]),
             _ => match proteus_model::find_register(dist::REGISTERS, at) {
                 Some((r, _)) if r.modelled => r.reset as u32,
                 _ => {

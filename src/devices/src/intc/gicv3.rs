@@ -166,7 +166,7 @@ const ANYWHERE: u16 = u16::MAX - 1;
 
 /// The affinity of a core, as in GICR_TYPER.
 fn affinity(core: u64) -> u64 {
-    core / CLUSTER << 8 | core % CLUSTER
+    ((core / CLUSTER) << 8) | (core % CLUSTER)
 }
 
 /// The four fields of an affinity (as IROUTER and SGI registers scatter them) as one value.
@@ -437,7 +437,13 @@ impl GicV3 {
             }
             // The affinity is the upper half.
             0x000c => affinity(core as u64) as u32,
-            redist::WAKER => if c.asleep { redist::WAKER_RESET as u32 } else { 0 },
+            redist::WAKER => {
+                if c.asleep {
+                    redist::WAKER_RESET as u32
+                } else {
+                    0
+                }
+            }
             redist::IPRIORITYR..redist::ICFGR0 if at < redist::IPRIORITYR + 32 => priorities(&c.bank, (at - redist::IPRIORITYR) as usize),
             redist::ICFGR1 => c.bank.config(true),
             redist::PROPBASER..0x80 => 0,

@@ -6,8 +6,8 @@
 //! the memory-mapped timer frames.
 
 use proteus_model::{
-    BusFault, Count, Device, DeviceType, Event, FdtHook, FdtNode, Ns, PinDecl, Placed, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props,
-    Reset, Services, State, Width, Window, WindowDecl,
+    BusFault, Count, Device, DeviceType, Event, FdtHook, FdtNode, Ns, PinDecl, Placed, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Reset,
+    Services, State, Width, Window, WindowDecl,
 };
 
 use crate::sysreg::key;
