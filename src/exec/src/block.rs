@@ -46,6 +46,8 @@ pub struct Block<T: Target> {
     pub ops: Box<[Op<T>]>,
     /// How the last one ends it.
     pub ends: Ends,
+    /// Some instruction in it can only be interpreted; see [`crate::scan::Seen::special`].
+    pub special: bool,
     /// Times it was interpreted, saturating.
     pub count: u32,
     /// Compiled code that begins here.
@@ -198,11 +200,13 @@ pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Optio
     let mut ops = Vec::with_capacity(16);
     let mut at = 0;
     let mut ends = Ends::No;
+    let mut special = false;
     while at < left && ops.len() < LONGEST {
         let Some(d): Option<Decoded<T>> = T::decode(core, pc.wrapping_add(at as u64), &bytes[at..], mode) else { break };
         ops.push(Op { interpret: d.interpret, word: d.word, length: d.length });
         at += d.length as usize;
         ends = d.seen.ends;
+        special |= d.seen.special;
         if ends != Ends::No {
             break;
         }
@@ -210,5 +214,5 @@ pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Optio
     if ops.is_empty() {
         return None;
     }
-    Some(Block { key: Key { phys, pc, mode }, bytes: at as u64, ops: ops.into_boxed_slice(), ends, count: 0, compiled: None })
+    Some(Block { key: Key { phys, pc, mode }, bytes: at as u64, ops: ops.into_boxed_slice(), ends, special, count: 0, compiled: None })
 }

@@ -32,8 +32,10 @@ pub struct Run {
     pub jumps: u64,
     /// Address of the executor's table of entry points for compiled code; 0 where none compiles.
     pub thunks: u64,
-    /// Result words of a helper that compiled code called.
+    /// Operands and results of the helpers that compiled code calls.
     pub scratch: [u64; 8],
+    /// Host stack pointer at the entry of compiled code, to leave it from a slow path.
+    pub host_stack: u64,
     /// Set by a compiled block's slow path that faulted: the exception is in `Core::pending`.
     pub faulted: u64,
     /// The translation mode of the current block.
@@ -194,6 +196,21 @@ impl<T: Target> Core<T> {
         }
     }
 
+    /// After something that may have set an alarm: in deterministic runs the alarm must find the
+    /// core at its exact instruction, so no more are begun than there is time for.
+    pub fn limit_to_alarm(&mut self) {
+        let Some(c) = self.deterministic else { return };
+        let Some(at) = self.machine.next_alarm() else { return };
+        let now = c.base + ((self.executed() - c.from) << c.shift);
+        let left = at.saturating_sub(now).div_ceil(1 << c.shift);
+        // What is left of the current block, this instruction too, runs in any case.
+        let after = i64::try_from(left).unwrap_or(i64::MAX).saturating_sub(self.run.ahead as i64).max(0);
+        if self.run.budget > after {
+            self.granted -= self.run.budget - after;
+            self.run.budget = after;
+        }
+    }
+
     /// Raises `exception` from an executor's primitive.
     #[cold]
     pub fn raise(&mut self, exception: T::Exception) -> Fault {
@@ -296,6 +313,8 @@ impl<T: Target> Core<T> {
                 // The device may have written memory that has code, or raised our interrupt line.
                 if self.system.has_mail(self.id) || self.lines.pins() != 0 {
                     self.stop_soon();
+                } else {
+                    self.limit_to_alarm();
                 }
                 done
             }

@@ -15,6 +15,7 @@ pub mod ops;
 pub mod prim;
 pub mod region;
 pub mod scan;
+pub mod sched;
 pub mod semihosting;
 pub mod system;
 pub mod target;

@@ -68,6 +68,9 @@ impl Compiled {
 /// Forms the region that begins at block `index`.
 pub fn form<T: Target>(blocks: &Blocks<T>, index: usize) -> Option<Source> {
     let first = blocks.get(index)?;
+    if first.special {
+        return None;
+    }
     let entry = first.key;
     let mut taken: Vec<(u64, usize)> = vec![(entry.pc, index)];
     let mut total = first.ops.len();
@@ -91,7 +94,7 @@ pub fn form<T: Target>(blocks: &Blocks<T>, index: usize) -> Option<Source> {
             let key = Key { phys: entry.phys & !0xfff | pc & 0xfff, pc, mode: entry.mode };
             let Some(i) = blocks.find(key) else { continue };
             let Some(b) = blocks.get(i) else { continue };
-            if b.count < threshold && b.compiled.is_none() {
+            if b.special || b.count < threshold && b.compiled.is_none() {
                 continue;
             }
             total += b.ops.len();

@@ -153,6 +153,11 @@ impl System {
         self.peers.get(id.0 as usize)?.start.lock().take()
     }
 
+    /// Whether a request to start core `id` waits.
+    pub fn start_pending(&self, id: CoreId) -> bool {
+        self.peers.get(id.0 as usize).is_some_and(|p| p.start.lock().is_some())
+    }
+
     /// Says that core `id` is on or off.
     pub fn set_on(&self, id: CoreId, on: bool) {
         if let Some(p) = self.peers.get(id.0 as usize) {

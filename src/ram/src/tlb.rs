@@ -298,9 +298,8 @@ impl HostPlace {
         }
         #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("cmpxchg16b") {
-            use std::sync::atomic::Ordering::SeqCst;
             // SAFETY: the feature was detected; the place is aligned, live and writable.
-            return Some(unsafe { core::arch::x86_64::cmpxchg16b(self.address as *mut u128, expected, new, SeqCst, SeqCst) });
+            return Some(unsafe { compare_swap16(self.address as *mut u128, expected, new) });
         }
         // A host without a 16-byte compare-and-swap: exact as long as one core runs at a time.
         // SAFETY: the place is live and 16 bytes long.
@@ -311,6 +310,32 @@ impl HostPlace {
         }
         Some(old)
     }
+}
+
+/// `lock cmpxchg16b`: gives the old value.
+///
+/// # Safety
+/// The host has the instruction; `place` is aligned to 16 bytes, mapped and writable.
+#[cfg(target_arch = "x86_64")]
+unsafe fn compare_swap16(place: *mut u128, expected: u128, new: u128) -> u128 {
+    let (low, high): (u64, u64);
+    // SAFETY: the caller vouches for the place. RBX is not to be named as an operand, so the low
+    // half of the new value goes there by exchange and the register is put back. The other
+    // operands have registers by name: a general `reg` may be RBX itself.
+    unsafe {
+        core::arch::asm!(
+            "xchg rsi, rbx",
+            "lock cmpxchg16b [rdi]",
+            "mov rbx, rsi",
+            inout("rsi") new as u64 => _,
+            in("rdi") place,
+            inout("rax") expected as u64 => low,
+            inout("rdx") (expected >> 64) as u64 => high,
+            in("rcx") (new >> 64) as u64,
+            options(nostack),
+        );
+    }
+    low as u128 | (high as u128) << 64
 }
 
 /// The software TLB of one core.

@@ -24,7 +24,6 @@ pub mod translate;
 use crate::a64::Feature;
 use crate::exceptions::Exception;
 use crate::state::{Mode, el};
-use proteus_exec::ops::*;
 use proteus_exec::scan::Scan;
 use proteus_exec::{Access, BusError, Core, Decoded, HelperFn, Layout, Step, Target, Translation};
 use proteus_float::{Env, Rounding};
@@ -204,7 +203,7 @@ impl Target for Arm {
     fn decode(core: &Core<Arm>, pc: u64, bytes: &[u8], mode: u16) -> Option<Decoded<Arm>> {
         use proteus_exec::scan::{Ends, Seen};
         let word = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
-        let ends = Seen { ends: Ends::State, exact: true, memory: false, helper: true };
+        let ends = Seen { ends: Ends::State, exact: true, memory: false, helper: true, special: true };
         let special = |interpret| Some(Decoded { word, length: 4, interpret, seen: ends });
         if Mode(mode).has(Mode::ILLEGAL) {
             return special(illegal);

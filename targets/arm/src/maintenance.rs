@@ -7,10 +7,6 @@ use crate::{Arm, mmu};
 use proteus_exec::ops::Mem;
 use proteus_exec::{Access, Core};
 
-const fn key(op1: u32, crn: u32, crm: u32, op2: u32) -> u32 {
-    1 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
-}
-
 fn parts(k: u32) -> (u32, u32, u32, u32) {
     (k >> 11 & 7, k >> 7 & 15, k >> 3 & 15, k & 7)
 }

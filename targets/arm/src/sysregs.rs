@@ -504,6 +504,8 @@ fn device_write(core: &mut Core<Arm>, k: u32, v: u64) -> Result<u64, Exception> 
             if core.lines.pins() != 0 {
                 core.attention = true;
                 core.stop_soon();
+            } else {
+                core.limit_to_alarm();
             }
             Ok(0)
         }

@@ -336,7 +336,8 @@ fn load_vector<O: Ops>(o: &mut O, at: O::V, size: u32) -> Result<(O::V, O::V), O
     let m = quad(o);
     let low = o.load(at, m)?;
     let next = o.add_imm(W::W64, at, 8);
-    let high = o.load(next, m)?;
+    // Only the first half's alignment is checked: the second is then aligned to eight bytes.
+    let high = o.load(next, Mem { align: m.align.min(8), ..m })?;
     Ok(if m.big { (high, low) } else { (low, high) })
 }
 
@@ -361,7 +362,7 @@ fn store_vector<O: Ops>(o: &mut O, at: O::V, size: u32, rt: u32) -> Result<(), O
     }
     let high = o.get(state::v(rt).at(1));
     let m = quad(o);
-    // Only the first half's alignment is checked: the second is then aligned to eight bytes.
+    // As for the load, the first half's alignment is all.
     let second = Mem { align: m.align.min(8), ..m };
     let (first_value, second_value) = if m.big { (high, low) } else { (low, high) };
     o.store(at, m, first_value)?;

@@ -1,0 +1,262 @@
+//! The two ways to run a machine's cores.
+//!
+//! [`run_threads`]: a thread a core; time follows the host clock. [`run_turns`]: the cores take
+//! turns on the calling thread, virtual time is made of executed instructions and jumps to the
+//! next alarm when every core idles; two runs are the same to the last bit.
+
+use crate::core::InstructionClock;
+use crate::cpu::{Cpu, Stop};
+use crate::target::Target;
+use parking_lot::{Condvar, Mutex};
+use proteus_model::{Machine, SystemRequest};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+/// Instructions that a core runs between two looks at its kick flag, in threads: bounds how long
+/// an interrupt waits to some tens of microseconds.
+const SLICE: i64 = 4096;
+/// Instructions of a turn while several cores are runnable.
+const TURN: i64 = 20_000;
+/// Instructions of a turn of the only runnable core.
+const LONG_TURN: i64 = 1_000_000;
+
+/// A bell that the machine and the host ring: something is to be looked at.
+#[derive(Default)]
+pub struct Bell {
+    rung: Mutex<bool>,
+    wake: Condvar,
+    stop: AtomicBool,
+}
+
+impl Bell {
+    /// A bell that has not rung.
+    pub fn new() -> Arc<Bell> {
+        Arc::new(Bell::default())
+    }
+
+    /// Rings: the loop that waits looks.
+    pub fn ring(&self) {
+        *self.rung.lock() = true;
+        self.wake.notify_all();
+    }
+
+    /// Asks the run loop to end with [`Outcome::Stopped`].
+    pub fn stop(&self) {
+        self.stop.store(true, SeqCst);
+        self.ring();
+    }
+
+    /// Whether a stop was asked for.
+    pub fn stopping(&self) -> bool {
+        self.stop.load(SeqCst)
+    }
+
+    /// Takes back a request to stop, before a new run.
+    pub fn rearm(&self) {
+        self.stop.store(false, SeqCst);
+    }
+
+    /// Waits until rung, or until `deadline`.
+    fn wait(&self, deadline: Option<Instant>) {
+        let mut rung = self.rung.lock();
+        while !*rung {
+            match deadline {
+                None => self.wake.wait(&mut rung),
+                Some(at) => {
+                    if self.wake.wait_until(&mut rung, at).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        *rung = false;
+    }
+
+    fn take(&self) -> bool {
+        std::mem::take(&mut *self.rung.lock())
+    }
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The guest asked for something.
+    Request(SystemRequest),
+    /// [`Bell::stop`] was called.
+    Stopped,
+    /// A core's thread died: a bug in the emulator, which has been reported.
+    Broken,
+}
+
+/// Rings `bell` for the machine's alarms, events and requests.
+pub fn connect(machine: &Machine, bell: &Arc<Bell>) {
+    let b = bell.clone();
+    machine.set_alarm_waker(move || b.ring());
+    let b = bell.clone();
+    machine.set_event_waker(move || b.ring());
+}
+
+/// Runs each core on a thread of its own until the guest or the host ends it. The cores come
+/// back, stopped between two instructions.
+pub fn run_threads<T: Target>(machine: &Arc<Machine>, cpus: Vec<Cpu<T>>, bell: &Arc<Bell>) -> (Vec<Cpu<T>>, Outcome) {
+    let quit = Arc::new(AtomicBool::new(false));
+    let lines: Vec<_> = cpus.iter().map(|c| c.core.lines.clone()).collect();
+    machine.clock().resume();
+    let threads: Vec<_> = cpus
+        .into_iter()
+        .map(|cpu| {
+            let (quit, bell) = (quit.clone(), bell.clone());
+            std::thread::Builder::new().name(format!("core {}", cpu.core.id.0)).spawn(move || {
+                let guard = RingOnPanic(&bell);
+                let cpu = core_thread(cpu, &quit);
+                std::mem::forget(guard);
+                cpu
+            })
+        })
+        .collect();
+    let outcome = watch(machine, bell, &threads);
+    quit.store(true, SeqCst);
+    for l in &lines {
+        l.kick();
+    }
+    let mut broken = false;
+    let cpus = threads
+        .into_iter()
+        .filter_map(|t| match t.map(|t| t.join()) {
+            Ok(Ok(cpu)) => Some(cpu),
+            _ => {
+                broken = true;
+                None
+            }
+        })
+        .collect();
+    machine.clock().pause();
+    (cpus, if broken { Outcome::Broken } else { outcome })
+}
+
+struct RingOnPanic<'a>(&'a Bell);
+
+impl Drop for RingOnPanic<'_> {
+    fn drop(&mut self) {
+        self.0.ring();
+    }
+}
+
+/// The watching thread's loop: alarms, events and requests.
+fn watch<T, E>(machine: &Machine, bell: &Bell, threads: &[Result<std::thread::JoinHandle<T>, E>]) -> Outcome {
+    loop {
+        machine.run_alarms(machine.clock().now());
+        machine.deliver_events();
+        if let Some(r) = machine.take_request() {
+            return Outcome::Request(r);
+        }
+        if bell.stopping() {
+            return Outcome::Stopped;
+        }
+        if threads.iter().any(|t| t.as_ref().map_or(true, |t| t.is_finished())) {
+            return Outcome::Broken;
+        }
+        let deadline = machine.next_alarm().and_then(|at| machine.clock().instant(at));
+        bell.wait(deadline);
+    }
+}
+
+fn core_thread<T: Target>(mut cpu: Cpu<T>, quit: &AtomicBool) -> Cpu<T> {
+    let (system, lines, id) = (cpu.core.system.clone(), cpu.core.lines.clone(), cpu.core.id);
+    cpu.core.deterministic = None;
+    system.set_idle(id, false);
+    while !quit.load(SeqCst) {
+        lines.take_kick();
+        let stop = cpu.run(SLICE);
+        match stop {
+            Stop::Budget | Stop::Kicked => {
+                if std::mem::take(&mut cpu.core.yielded) {
+                    std::thread::yield_now();
+                }
+            }
+            Stop::Halted | Stop::Off => {
+                system.set_idle(id, true);
+                if !quit.load(SeqCst) {
+                    lines.wait(None);
+                }
+                system.set_idle(id, false);
+            }
+        }
+    }
+    system.set_idle(id, true);
+    cpu
+}
+
+/// How instructions become virtual time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Icount {
+    /// An instruction takes `1 << shift` nanoseconds.
+    pub shift: u32,
+    /// While every core idles, wait in host time instead of jumping to the next alarm.
+    pub sleep: bool,
+}
+
+/// Runs the cores in turns on this thread until the guest or the host ends it.
+pub fn run_turns<T: Target>(machine: &Arc<Machine>, cpus: &mut [Cpu<T>], bell: &Bell, icount: Icount) -> Outcome {
+    let clock = machine.clock().clone();
+    let mut now = clock.now();
+    let cores = cpus.len();
+    loop {
+        if bell.take() {
+            machine.deliver_events();
+        }
+        if bell.stopping() {
+            return Outcome::Stopped;
+        }
+        let mut ran = false;
+        let alone = cpus.iter().filter(|c| c.core.powered && !c.core.halted).count() <= 1 || cores == 1;
+        for cpu in cpus.iter_mut() {
+            machine.run_alarms(now);
+            cpu.core.lines.take_kick();
+            let turn = if alone { LONG_TURN } else { TURN };
+            let budget = match machine.next_alarm() {
+                Some(at) => instructions_until(now, at, icount.shift).min(turn),
+                None => turn,
+            };
+            cpu.core.deterministic = Some(InstructionClock { shift: icount.shift, base: now, from: cpu.core.retired });
+            cpu.core.yielded = false;
+            let before = cpu.core.retired;
+            cpu.run(budget);
+            let executed = cpu.core.retired - before;
+            ran |= executed != 0;
+            now += executed << icount.shift;
+            clock.set(now);
+            if let Some(r) = machine.take_request() {
+                return Outcome::Request(r);
+            }
+        }
+        if ran || cpus.iter().any(|c| c.core.powered && (!c.core.halted || T::wakes(&c.core))) || cpus.iter().any(|c| c.core.system.start_pending(c.core.id)) {
+            continue;
+        }
+        match machine.next_alarm() {
+            Some(at) => {
+                if icount.sleep {
+                    bell_wait(bell, Duration::from_nanos(at.saturating_sub(now)));
+                }
+                now = now.max(at);
+                clock.set(now);
+            }
+            // Nothing will ever happen but by the host.
+            None => bell_wait(bell, Duration::MAX),
+        }
+    }
+}
+
+/// Waits for the bell and leaves it rung, so that the loop delivers what it rang for.
+fn bell_wait(bell: &Bell, limit: Duration) {
+    bell.wait(Instant::now().checked_add(limit));
+    *bell.rung.lock() = true;
+}
+
+/// Instructions until virtual time reaches `at`; at least one.
+fn instructions_until(now: u64, at: u64, shift: u32) -> i64 {
+    let ns = at.saturating_sub(now);
+    let n = ns.div_ceil(1 << shift);
+    i64::try_from(n).unwrap_or(i64::MAX).max(1)
+}
