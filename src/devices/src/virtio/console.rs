@@ -302,7 +302,7 @@ impl VirtioDevice for Console {
         match (port_of(queue), queue) {
             (None, CONTROL_RX) => self.deliver_messages(io),
             (None, _) => self.take_messages(io),
-            (Some(port), _) if queue % 2 == 0 => self.deliver(io, port),
+            (Some(port), _) if queue.is_multiple_of(2) => self.deliver(io, port),
             (Some(port), _) => self.transmit(io, port),
         }
     }
@@ -499,6 +499,17 @@ mod tests {
         let d = Driver::unstarted(&VIRTIO_SERIAL_DEVICE, PROPS, LEGACY);
         d.w(mmio::CONFIG + CONFIG_EMERG_WR, b'!'.into());
         assert_eq!(d.bench.sent("port0"), b"!");
+    }
+
+    #[test]
+    fn random_rings_never_panic() {
+        let mut d = multiport(Flavour { indirect: true, ..MODERN });
+        let message = |rng: &mut proteus_model::conformance::Rng| {
+            let pick = [0, 1, 3, 6, 9][rng.below(5) as usize];
+            vec![rng.below(3) as u8, 0, 0, 0, pick, 0, 1, 0]
+        };
+        let (broken, served) = d.hammer(1 << F_MULTIPORT, 30_000, &message);
+        assert!(broken > 500 && served > 500, "{broken} {served}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proteus_model::conformance::{Rng, Step, apply, random_step};
 use proteus_model::testing::{Bench, RAM_BASE, RAM_LEN};
 use proteus_model::{DeviceType, Width};
 
@@ -40,12 +41,16 @@ struct Ring {
     avail_idx: u16,
     used_idx: u16,
     free: Vec<u16>,
-    /// Writable buffers and descriptors of each chain on its way, by head.
-    pending: BTreeMap<u16, (Vec<(u64, usize)>, Vec<u16>)>,
+    /// Chains on their way, by head.
+    pending: BTreeMap<u16, Pending>,
 }
+
+/// Writable buffers and descriptors of a chain.
+type Pending = (Vec<(u64, usize)>, Vec<u16>);
 
 pub struct Driver {
     pub bench: Bench,
+    ty: &'static DeviceType,
     pub flavour: Flavour,
     rings: Vec<Ring>,
     next_buffer: u64,
@@ -62,7 +67,7 @@ impl Driver {
     pub fn unstarted(ty: &'static DeviceType, props: &[(&str, &str)], flavour: Flavour) -> Driver {
         let mut all = vec![("force-legacy", if flavour.modern { "off" } else { "on" })];
         all.extend_from_slice(props);
-        Driver { bench: Bench::new(ty, &all), flavour, rings: vec![], next_buffer: BUFFERS }
+        Driver { bench: Bench::new(ty, &all), ty, flavour, rings: vec![], next_buffer: BUFFERS }
     }
 
     pub fn w(&self, at: u64, value: u32) {
@@ -290,5 +295,57 @@ impl Driver {
     /// Has the device given up?
     pub fn needs_reset(&self) -> bool {
         self.r(STATUS) & 0x40 != 0
+    }
+
+    /// Random rings over random memory, with host input between: whatever the device does, it does
+    /// not panic or hang. Resets the device when it gives up; gives how often that was, and how
+    /// often it interrupted for used chains.
+    pub fn hammer(&mut self, features: u64, rounds: usize, request: &dyn Fn(&mut Rng) -> Vec<u8>) -> (u32, u32) {
+        let mut rng = Rng::new(0x5eed);
+        let (mut broken, mut served) = (0, 0);
+        for _ in 0..rounds {
+            if self.needs_reset() {
+                broken += 1;
+                self.start(features);
+            }
+            let q = rng.below(self.rings.len() as u64) as usize;
+            let entries = 1 + rng.below(4) as u16;
+            let split = rng.below(u64::from(entries) + 1) as u16;
+            for index in 0..entries {
+                let address = match rng.below(32) {
+                    0 => rng.bits(),
+                    1 => RAM_BASE + RAM_LEN - rng.below(64),
+                    _ => BUFFERS + rng.below(RAM_LEN / 4),
+                };
+                let len = match rng.below(16) {
+                    0 => rng.bits() as u32,
+                    1 => 0,
+                    _ => [16, 512, 1, 8, 1024][rng.below(5) as usize],
+                };
+                let flags = match rng.below(32) {
+                    0 => rng.bits() as u16,
+                    _ => u16::from(index + 1 < entries) | u16::from(index >= split) << 1,
+                };
+                let next = if rng.below(32) == 0 { rng.bits() as u16 } else { index + 1 };
+                self.write_desc(self.desc(q, index), address, len, flags, next);
+                if index == 0 && (RAM_BASE..RAM_BASE + RAM_LEN - 256).contains(&address) {
+                    self.poke(address, &request(&mut rng));
+                }
+            }
+            match rng.below(64) {
+                0 => self.set_available(q, rng.bits() as u16),
+                1 => self.make_available(q, rng.bits() as u16),
+                _ => self.make_available(q, 0),
+            }
+            if rng.below(4) == 0 {
+                let step = random_step(&self.bench, self.ty, &mut rng);
+                if matches!(step, Step::Host(_) | Step::Advance(_)) {
+                    let _ = apply(&self.bench, &step);
+                }
+            }
+            self.notify(q);
+            served += self.interrupt().1 & 1;
+        }
+        (broken, served)
     }
 }

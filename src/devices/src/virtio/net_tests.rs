@@ -208,3 +208,17 @@ fn without_a_driver_frames_are_lost_and_the_mac_is_a_property() {
         assert!(error.contains(name), "{error}");
     }
 }
+
+#[test]
+fn random_rings_never_panic() {
+    for (flavour, features) in [(LEGACY, 0), (Flavour { event_idx: true, ..MODERN }, 1 << F_MRG_RXBUF | 1 << F_CTRL_VQ)] {
+        let mut d = Driver::new(&VIRTIO_NET_DEVICE, &[], flavour, features);
+        let header = |rng: &mut Rng| match rng.below(4) {
+            0 => vec![CTRL_MAC, 0, rng.below(4) as u8, 0, 0, 0],
+            1 => vec![rng.below(4) as u8, rng.below(6) as u8, 1],
+            _ => vec![0; 12],
+        };
+        let (broken, served) = d.hammer(features, 30_000, &header);
+        assert!(broken > 500 && served > 500, "{broken} {served}");
+    }
+}

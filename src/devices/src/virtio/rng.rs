@@ -155,6 +155,13 @@ mod tests {
     }
 
     #[test]
+    fn random_rings_never_panic() {
+        let mut d = Driver::new(&VIRTIO_RNG_DEVICE, &[], MODERN, 0);
+        let (broken, served) = d.hammer(0, 20_000, &|_| vec![]);
+        assert!(broken > 500 && served > 500, "{broken} {served}");
+    }
+
+    #[test]
     fn the_quota_is_kept() {
         let mut d = Driver::new(&VIRTIO_RNG_DEVICE, &[("max-bytes", "64"), ("period", "10")], MODERN, 0);
         assert_eq!(d.request(0, &[], &[40]).0, 40);
