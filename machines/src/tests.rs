@@ -1,6 +1,7 @@
 //! What every board must do, and what this board has been compared with.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -32,22 +33,56 @@ fn refusal(config: BoardConfig) -> String {
     (find("virt").unwrap().build)(config).unwrap_err().to_string()
 }
 
-fn registered(name: &str) -> bool {
-    proteus_devices::REGISTRY.iter().any(|ty| ty.name == name)
+/// A board as it is asked for.
+struct Variant {
+    board: &'static Board,
+    properties: &'static [(&'static str, &'static str)],
+    cores: usize,
 }
 
-/// Configurations of the interrupt controllers that are there.
-fn variants() -> Vec<(&'static str, &'static [(&'static str, &'static str)], usize)> {
-    let mut all: Vec<(_, &[(&str, &str)], _)> = vec![];
-    for cores in [1, 2, 8] {
-        all.push(("arm-gic-v2", &[], cores));
-        all.push(("arm-gic-v2", &[("virtualization", "on")], cores));
-        all.push(("arm-gic-v2", &[("secure", "on")], cores));
-        all.push(("arm-gic-v3", &[("gic-version", "3")], cores));
+impl Variant {
+    fn build(&self) -> BuiltBoard {
+        (self.board.build)(config(self.properties, self.cores)).unwrap()
     }
-    all.push(("arm-gic-v3", &[("gic-version", "max"), ("secure", "on"), ("virtualization", "on")], 16));
-    all.retain(|v| registered(v.0));
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} with {} cores", self.board.name, self.properties, self.cores)
+    }
+}
+
+/// Every board in its main forms.
+fn variants() -> Vec<Variant> {
+    let mut all = vec![];
+    for board in BOARDS {
+        for cores in [1, 2, 8] {
+            all.push(Variant { board, properties: &[], cores });
+        }
+    }
+    let virt = find("virt").unwrap();
+    for cores in [1, 2, 8] {
+        for properties in [&[("virtualization", "on")], &[("secure", "on")], &[("gic-version", "3")]] {
+            all.push(Variant { board: virt, properties, cores });
+        }
+    }
+    all.push(Variant { board: virt, properties: &[("gic-version", "max"), ("secure", "on"), ("virtualization", "on")], cores: 16 });
     all
+}
+
+#[test]
+fn the_registry_is_consistent() {
+    let mut names: Vec<&str> = BOARDS.iter().flat_map(|b| b.aliases.iter().copied().chain([b.name])).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all, "two boards of one name");
+    for board in BOARDS {
+        assert!(board.cpu_models.contains(&board.default_cpu) && board.default_memory <= board.max_memory && board.max_cpus > 0);
+        // What a property is by default can be said.
+        let defaults: Vec<_> = board.properties.iter().map(|p| (p.name, p.default)).collect();
+        (board.build)(config(&defaults, 1)).unwrap();
+    }
 }
 
 fn read(machine: &Machine, at: u64) -> Result<u64, BusFault> {
@@ -70,20 +105,20 @@ fn regs(node: &Node, all: &mut Vec<(String, u64, u64)>) {
 
 #[test]
 fn the_tree_tells_of_all_that_is_placed_and_of_nothing_else() {
-    for (_, properties, cores) in variants() {
-        let board = build(config(properties, cores));
+    for variant in variants() {
+        let board = variant.build();
         let tree = fdt::parse(&board.dtb).unwrap();
         let mut told = vec![];
         regs(&tree.root, &mut told);
         let placed: Vec<_> = board.machine.windows().into_iter().filter(|w| w.kind == WindowKind::Mmio).collect();
         for (name, base, len) in &told {
             let found = placed.iter().any(|w| w.base == *base && w.size <= *len);
-            assert!(found, "{properties:?}: {name} at {base:#x} is in the tree and not in the map");
+            assert!(found, "{variant}: {name} at {base:#x} is in the tree and not in the map");
         }
         for w in &placed {
             let found = told.iter().any(|(_, base, len)| w.base >= *base && w.base + w.size <= base + len);
             // Read-only flash has no binding that fits it.
-            assert!(found || w.name == "virt.flash0", "{properties:?}: {} at {:#x} is in the map and not in the tree", w.name, w.base);
+            assert!(found || w.name == "virt.flash0", "{variant}: {} at {:#x} is in the map and not in the tree", w.name, w.base);
         }
         told.sort_by_key(|t| t.1);
         for pair in told.windows(2) {
@@ -94,8 +129,8 @@ fn the_tree_tells_of_all_that_is_placed_and_of_nothing_else() {
 
 #[test]
 fn dtc_has_no_complaint() {
-    for (_, properties, cores) in variants() {
-        let board = build(config(properties, cores));
+    for variant in variants() {
+        let board = variant.build();
         let dtc = Command::new("dtc").args(["-I", "dtb", "-O", "dtb", "-o", "/dev/null"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let Ok(mut dtc) = dtc else {
             eprintln!("skipped: dtc is not installed");
@@ -107,19 +142,19 @@ fn dtc_has_no_complaint() {
         // Names that QEMU's tree has too, and that the world has got used to.
         let known = ["simple_bus_reg", "unique_unit_address"];
         let complaints: Vec<&str> = said.lines().filter(|l| !known.iter().any(|k| l.contains(k))).collect();
-        assert!(output.status.success() && complaints.is_empty(), "{properties:?} {cores}: {said}");
+        assert!(output.status.success() && complaints.is_empty(), "{variant}: {said}");
     }
 }
 
 #[test]
 fn state_survives_saving_and_loading() {
-    for (_, properties, cores) in variants() {
-        let board = build(config(properties, cores));
+    for variant in variants() {
+        let board = variant.build();
         board.machine.write(CoreId(0), 0x0900_0000 + 0x30, Width::B4, 0x301).unwrap();
         board.system_powerdown();
         board.machine.deliver_events();
         let saved = board.machine.save();
-        let twin = build(config(properties, cores));
+        let twin = variant.build();
         assert_ne!(twin.machine.save(), saved);
         twin.machine.load(&saved).unwrap();
         assert_eq!(twin.machine.save(), saved);
@@ -147,14 +182,13 @@ fn meaning(tree: &fdt::Tree, path: &str) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn the_tree_says_what_qemus_says() {
     let dir = tempfile::tempdir().unwrap();
-    for (gic, properties, cores) in variants() {
-        if cores > 8 {
+    for Variant { board, properties, cores } in variants() {
+        if board.name != "virt" || cores > 8 {
             continue;
         }
-        let dump = dir.path().join(format!("{gic}-{}-{cores}.dtb", properties.first().map_or("", |p| p.0)));
-        let version = if gic == "arm-gic-v2" { "2" } else { "3" };
-        let mut machine = format!("virt,gic-version={version},dumpdtb={}", dump.display());
-        properties.iter().filter(|p| p.0 != "gic-version").for_each(|p| machine += &format!(",{}={}", p.0, p.1));
+        let dump = dir.path().join(format!("{}-{cores}.dtb", properties.first().map_or("", |p| p.0)));
+        let mut machine = format!("virt,dumpdtb={}", dump.display());
+        properties.iter().for_each(|p| machine += &format!(",{}={}", p.0, p.1));
         let cores_text = cores.to_string();
         let run = Command::new("qemu-system-aarch64")
             .args(["-M", &machine, "-cpu", "cortex-a53", "-m", "256", "-smp", &cores_text, "-nic", "none", "-display", "none"])
@@ -216,7 +250,7 @@ fn a_kernel_is_entered_by_the_boot_protocol() {
     let initrd = 0x4000_0000 + (128 << 20);
     assert_eq!(board.dtb_address, initrd + (2 << 20));
     assert_eq!(board.start[0], CoreStart { on: true, el: 1, pc: 0x4020_0000, x0: board.dtb_address });
-    assert_eq!(board.start[1].on, false);
+    assert!(!board.start[1].on);
     assert_eq!((board.psci, board.has_el2, board.has_el3), (Some(Conduit::Hvc), false, false));
     let space = board.machine.space();
     assert_eq!(read(&board.machine, 0x4020_0040), Ok(0));

@@ -4,7 +4,7 @@
 //!
 //! Below 128 MiB is flash, from 128 MiB to 1 GiB are devices, and memory begins at 1 GiB and goes
 //! on without a hole, past 4 GiB if it must. Every part is in the tables below; the device tree is
-//! made from where the parts have been placed. Left out: PCI Express, MSI frames and the ITS, the
+//! made from where the parts have been placed. Left out: the firmware configuration device (0x0902_0000), PCI Express, MSI frames and the ITS, the
 //! SMMU, ACPI tables, and the separate address space of the secure world: what is secure there
 //! (`secure=on`) can be reached by everyone.
 
@@ -50,10 +50,9 @@ const GIC_V2: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("cpu", 
 const GIC_V3: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("redist", 0x080a_0000, 0xf6_0000)];
 #[rustfmt::skip]
 const PARTS: &[Part] = &[
-    part("uart0",  "pl011",       0x0900_0000, Some(1)),
-    part("rtc",    "pl031",       0x0901_0000, Some(2)),
-    part("fw-cfg", "fw-cfg-mmio", 0x0902_0000, None),
-    part("gpio",   "pl061",       0x0903_0000, Some(7)),
+    part("uart0", "pl011", 0x0900_0000, Some(1)),
+    part("rtc",   "pl031", 0x0901_0000, Some(2)),
+    part("gpio",  "pl061", 0x0903_0000, Some(7)),
 ];
 /// With `secure=on`.
 const SECURE_UART: Part = part("uart1", "pl011", 0x0904_0000, Some(8));
@@ -152,7 +151,7 @@ impl Options {
     /// interrupt's target list.
     fn affinity(&self, core: usize) -> u64 {
         let cluster = if self.gic == 2 { 8 } else { 16 };
-        ((core / cluster) << 8 | core % cluster) as u64
+        (((core / cluster) << 8) | (core % cluster)) as u64
     }
 
     fn gic_windows(&self) -> [(&'static str, u64, u64); 2] {
@@ -167,11 +166,8 @@ impl Options {
 
 /// A type of the registry.
 fn find_type(name: &str) -> Result<&'static DeviceType, BoardError> {
-    known_type(name).ok_or_else(|| refuse(format!("the virt board needs a '{name}', which is not implemented")))
-}
-
-fn known_type(name: &str) -> Option<&'static DeviceType> {
-    REGISTRY.iter().copied().find(|ty| ty.name == name)
+    let found = REGISTRY.iter().copied().find(|ty| ty.name == name);
+    found.ok_or_else(|| refuse(format!("the virt board needs a '{name}', which is not implemented")))
 }
 
 /// The machine while parts are added to it.
@@ -291,10 +287,9 @@ fn gic(b: &mut MachineBuilder, o: &Options, cores: usize) -> Result<DeviceId, Bo
 }
 
 /// The power button, at a line of the GPIO controller.
-fn power_key(w: &mut Wiring, gpio: DeviceId, ty: &DeviceType) -> Result<DeviceId, BoardError> {
+fn power_key(w: &mut Wiring, gpio: DeviceId) -> Result<DeviceId, BoardError> {
     let key = w.b.device(&GPIO_KEY, "power-key", Props::new(&GPIO_KEY))?;
-    let line = ty.inputs.first().map_or("gpio", |i| i.name);
-    w.b.wire(key, ("key", 0), gpio, (line, POWER_LINE))?;
+    w.b.wire(key, ("key", 0), gpio, ("in", POWER_LINE))?;
     Ok(key)
 }
 
@@ -304,7 +299,7 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let memory = Memory {
         ram: RAM..RAM + config.memory,
         rom: FLASH[0].1..FLASH[0].1 + FLASH_LEN,
-        others: if o.secure { vec![SECURE_RAM.0..SECURE_RAM.0 + SECURE_RAM.1] } else { vec![] },
+        others: o.secure.then_some(SECURE_RAM.0..SECURE_RAM.0 + SECURE_RAM.1).into_iter().collect(),
     };
     if config.pflash.iter().any(Option::is_some) {
         return Err(refuse("-drive if=pflash: flash that can be written is not implemented; give the firmware image with -bios"));
@@ -319,16 +314,14 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let mut serials = config.serials.into_iter();
     let mut key = None;
     for part in PARTS {
-        match (part.ty, known_type(part.ty)) {
-            ("pl011", _) => w.uart(part, serials.next().flatten())?,
-            // What is not implemented yet is neither there nor in the device tree.
-            (_, None) => {}
-            (_, Some(ty)) => {
-                let id = w.add(part, ty, Props::new(ty))?;
-                if part.ty == "pl061" {
-                    key = Some(power_key(&mut w, id, ty)?);
-                }
-            }
+        if part.ty == "pl011" {
+            w.uart(part, serials.next().flatten())?;
+            continue;
+        }
+        let ty = find_type(part.ty)?;
+        let id = w.add(part, ty, Props::new(ty))?;
+        if part.ty == "pl061" {
+            key = Some(power_key(&mut w, id)?);
         }
     }
     if o.secure {
@@ -519,14 +512,14 @@ impl Described<'_> {
         let phandles: Vec<u32> = (0..self.cores).map(|n| t.phandle(&format!("cpu{n}"))).collect();
         let cpus = t.node("cpus");
         cpus.set_u32("#address-cells", 1).set_u32("#size-cells", 0);
-        for n in 0..self.cores {
+        for (n, phandle) in phandles.iter().enumerate() {
             let affinity = self.o.affinity(n) as u32;
             let cpu = cpus.add_child(Node::new(format!("cpu@{affinity:x}")));
             cpu.set_str("device_type", "cpu").set_str("compatible", &self.cpu.compatible).set_u32("reg", affinity);
             if self.psci.is_some() && self.cores > 1 {
                 cpu.set_str("enable-method", "psci");
             }
-            cpu.set_phandle(phandles[n]);
+            cpu.set_phandle(*phandle);
         }
         let cluster = cpus.ensure_child("cpu-map").ensure_child("socket0").ensure_child("cluster0");
         for (n, phandle) in phandles.iter().enumerate() {
