@@ -121,6 +121,10 @@ impl Pl011 {
         u64::from(self.cr) & CR_LBE != 0
     }
 
+    fn receives(&self) -> bool {
+        u64::from(self.cr) & CR_RXE != 0
+    }
+
     fn timeout_ns(&self) -> Ns {
         // In 64ths of a clock divided by 16. A divisor that was never set counts as 115200 baud.
         let divisor = u64::from(self.ibrd) << 6 | u64::from(self.fbrd);
@@ -172,7 +176,9 @@ impl Pl011 {
         let before = self.tx.len();
         if self.loopback() {
             while let Some(byte) = self.tx.pop_front() {
-                self.receive(cx.now(), byte.into());
+                if self.receives() {
+                    self.receive(cx.now(), byte.into());
+                }
             }
         } else {
             while !self.tx.is_empty() {
@@ -222,9 +228,9 @@ impl Pl011 {
     fn write_line_control(&mut self, cx: &mut dyn Services, value: u8) {
         let begins = u64::from(value & !self.lcr_h) & LCR_H_BRK != 0;
         self.lcr_h = value;
-        if begins && self.loopback() {
+        if begins && self.loopback() && self.receives() {
             self.receive(cx.now(), DR_BE as u16);
-        } else if begins {
+        } else if begins && !self.loopback() {
             cx.unimplemented(format_args!("a break on the line"));
         }
     }
@@ -309,8 +315,8 @@ impl Device for Pl011 {
     }
 
     fn ready(&self, _: usize) -> usize {
-        // In loopback the line is disconnected: bytes wait outside.
-        if self.loopback() { 0 } else { self.depth().saturating_sub(self.rx.len()) }
+        // While a driver sets the UART up, or has it in loopback, bytes wait outside.
+        if self.loopback() || !self.receives() { 0 } else { self.depth().saturating_sub(self.rx.len()) }
     }
 }
 
@@ -452,6 +458,20 @@ mod tests {
             got.push(read(&b, DR) as u8);
         }
         assert_eq!(got, b"typed ahead");
+    }
+
+    #[test]
+    fn a_disabled_receiver_takes_nothing_and_loses_no_input() {
+        let b = bench();
+        b.write32("regs", CR, 0x181);
+        b.write32("regs", DR, 0x55);
+        assert_eq!(read(&b, FR) & (FR_RXFE | FR_TXFE), FR_RXFE | FR_TXFE, "gone, as loopback has no receiver");
+        assert_eq!(read(&b, RIS), TX.into());
+        b.write32("regs", CR, 0);
+        b.bytes("chardev", b"early");
+        assert_ne!(read(&b, FR) & FR_RXFE, 0);
+        b.write32("regs", CR, 0x301);
+        assert_eq!(read(&b, DR), b'e'.into());
     }
 
     #[test]
