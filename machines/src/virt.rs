@@ -13,7 +13,7 @@ use std::sync::Arc;
 use proteus_devices::REGISTRY;
 use proteus_loader::fdt::{self, Chosen as ChosenNode, Node, Tree};
 use proteus_model::ram::Region;
-use proteus_model::{CharPort, CoreId, DeviceId, DeviceType, Line, MachineBuilder, Props};
+use proteus_model::{CharPort, Clock, CoreId, DeviceId, DeviceType, EntropySource, Line, Machine, MachineBuilder, Props};
 
 use crate::Board;
 use crate::boot::{Boot, Given, Memory};
@@ -35,27 +35,24 @@ struct Part {
     ty: &'static str,
     base: u64,
     /// Number of its shared peripheral interrupt (INTID - 32).
-    spi: Option<usize>,
+    spi: usize,
 }
 
-const fn part(name: &'static str, ty: &'static str, base: u64, spi: Option<usize>) -> Part {
+const fn part(name: &'static str, ty: &'static str, base: u64, spi: usize) -> Part {
     Part { name, ty, base, spi }
 }
 
 // The map. Address, interrupt.
-const FLASH: [(&str, u64); 2] = [("flash0", 0x0000_0000), ("flash1", 0x0400_0000)];
-const FLASH_LEN: u64 = 64 * MIB;
+/// The first of two banks of flash; what `-bios` gives is in it.
+const FLASH: (&str, u64, u64) = ("virt.flash0", 0x0000_0000, 64 * MIB);
 /// Parts of the interrupt controllers: window, address, and the room that is theirs.
 const GIC_V2: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("cpu", 0x0801_0000, 0x1_0000)];
 const GIC_V3: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("redist", 0x080a_0000, 0xf6_0000)];
-#[rustfmt::skip]
-const PARTS: &[Part] = &[
-    part("uart0", "pl011", 0x0900_0000, Some(1)),
-    part("rtc",   "pl031", 0x0901_0000, Some(2)),
-    part("gpio",  "pl061", 0x0903_0000, Some(7)),
-];
+const UART: Part = part("uart0", "pl011", 0x0900_0000, 1);
+const RTC: Part = part("rtc", "pl031", 0x0901_0000, 2);
+const GPIO: Part = part("gpio", "pl061", 0x0903_0000, 7);
 /// With `secure=on`.
-const SECURE_UART: Part = part("uart1", "pl011", 0x0904_0000, Some(8));
+const SECURE_UART: Part = part("uart1", "pl011", 0x0904_0000, 8);
 const SECURE_RAM: (u64, u64) = (0x0e00_0000, 16 * MIB);
 const VIRTIO: u64 = 0x0a00_0000;
 const VIRTIO_STEP: u64 = 0x200;
@@ -178,13 +175,15 @@ struct Wiring {
 }
 
 impl Wiring {
-    /// Adds a part of a type with one window and at most one interrupt.
-    fn add(&mut self, part: &Part, ty: &'static DeviceType, props: Props) -> Result<DeviceId, BoardError> {
-        let id = self.b.device(ty, part.name, props)?;
-        self.connect(id, ty, part.base, part.spi)?;
+    /// Adds a part.
+    fn part(&mut self, part: &Part) -> Result<DeviceId, BoardError> {
+        let ty = find_type(part.ty)?;
+        let id = self.b.device(ty, part.name, Props::new(ty))?;
+        self.connect(id, ty, part.base, Some(part.spi))?;
         Ok(id)
     }
 
+    /// Places the first window of a device, and wires its first output to a shared interrupt.
     fn connect(&mut self, id: DeviceId, ty: &'static DeviceType, base: u64, spi: Option<usize>) -> Result<(), BoardError> {
         let window = ty.windows.first().map_or("regs", |w| w.name);
         self.b.place(id, window, base)?;
@@ -206,8 +205,7 @@ impl Wiring {
     }
 
     fn uart(&mut self, part: &Part, serial: Option<Arc<dyn CharPort>>) -> Result<(), BoardError> {
-        let ty = find_type(part.ty)?;
-        let id = self.add(part, ty, Props::new(ty))?;
+        let id = self.part(part)?;
         match serial {
             Some(to) => self.bind(id, part.name, "chardev", Backend::Char(to)),
             None => Ok(()),
@@ -293,52 +291,64 @@ fn power_key(w: &mut Wiring, gpio: DeviceId) -> Result<DeviceId, BoardError> {
     Ok(key)
 }
 
+/// What the machine itself is made from.
+struct Inputs {
+    clock: Arc<Clock>,
+    entropy: EntropySource,
+    wall_clock: u64,
+    serials: Vec<Option<Arc<dyn CharPort>>>,
+    devices: Vec<PlugIn>,
+}
+
+struct Assembled {
+    machine: Arc<Machine>,
+    ports: Vec<HostPort>,
+    /// The power key.
+    key: DeviceId,
+}
+
+/// Puts memory and parts together.
+fn assemble(o: &Options, cores: usize, memory: u64, inputs: Inputs) -> Result<Assembled, BoardError> {
+    let mut b = MachineBuilder::new(VIRT.name, cores);
+    b.clock(inputs.clock).entropy(inputs.entropy).wall_clock(inputs.wall_clock);
+    b.ram(RAM, &Region::new("mach-virt.ram", memory)?);
+    b.rom(FLASH.1, &Region::new(FLASH.0, FLASH.2)?);
+    let gic = gic(&mut b, o, cores)?;
+    let mut w = Wiring { b, gic, ports: Vec::new() };
+    let mut serials = inputs.serials.into_iter();
+    w.uart(&UART, serials.next().flatten())?;
+    w.part(&RTC)?;
+    let gpio = w.part(&GPIO)?;
+    let key = power_key(&mut w, gpio)?;
+    if o.secure {
+        w.b.ram(SECURE_RAM.0, &Region::new("virt.secure-ram", SECURE_RAM.1)?);
+        w.uart(&SECURE_UART, serials.next().flatten())?;
+    }
+    if serials.flatten().next().is_some() {
+        return Err(refuse(match o.secure {
+            false => "-serial: the virt board has one serial port (a second one with secure=on)",
+            true => "-serial: the virt board has two serial ports",
+        }));
+    }
+    w.virtio(inputs.devices)?;
+    let Wiring { b, ports, .. } = w;
+    Ok(Assembled { machine: b.build()?, ports, key })
+}
+
 fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let o = Options::read(&config)?;
     let cores = config.cores;
     let memory = Memory {
         ram: RAM..RAM + config.memory,
-        rom: FLASH[0].1..FLASH[0].1 + FLASH_LEN,
+        rom: FLASH.1..FLASH.1 + FLASH.2,
         others: o.secure.then_some(SECURE_RAM.0..SECURE_RAM.0 + SECURE_RAM.1).into_iter().collect(),
     };
     if config.pflash.iter().any(Option::is_some) {
         return Err(refuse("-drive if=pflash: flash that can be written is not implemented; give the firmware image with -bios"));
     }
 
-    let mut b = MachineBuilder::new(VIRT.name, cores);
-    b.clock(config.clock).entropy(config.entropy).wall_clock(config.wall_clock);
-    b.ram(RAM, &Region::new("mach-virt.ram", config.memory)?);
-    b.rom(FLASH[0].1, &Region::new("virt.flash0", FLASH_LEN)?);
-    let gic = gic(&mut b, &o, cores)?;
-    let mut w = Wiring { b, gic, ports: Vec::new() };
-    let mut serials = config.serials.into_iter();
-    let mut key = None;
-    for part in PARTS {
-        if part.ty == "pl011" {
-            w.uart(part, serials.next().flatten())?;
-            continue;
-        }
-        let ty = find_type(part.ty)?;
-        let id = w.add(part, ty, Props::new(ty))?;
-        if part.ty == "pl061" {
-            key = Some(power_key(&mut w, id)?);
-        }
-    }
-    if o.secure {
-        w.b.ram(SECURE_RAM.0, &Region::new("virt.secure-ram", SECURE_RAM.1)?);
-        w.uart(&SECURE_UART, serials.next().flatten())?;
-    }
-    if serials.flatten().next().is_some() {
-        let n = 1 + usize::from(o.secure);
-        return Err(refuse(format!(
-            "-serial: the virt board has {n} serial port{} here{}",
-            if n == 1 { "" } else { "s" },
-            if o.secure { "" } else { "; secure=on adds one" }
-        )));
-    }
-    w.virtio(config.devices)?;
-    let Wiring { b, ports, .. } = w;
-    let machine = b.build()?;
+    let inputs = Inputs { clock: config.clock, entropy: config.entropy, wall_clock: config.wall_clock, serials: config.serials, devices: config.devices };
+    let Assembled { machine, ports, key } = assemble(&o, cores, config.memory, inputs)?;
 
     let given = Given {
         kernel: config.kernel,
@@ -352,7 +362,7 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let psci = conduit(&o, boot.linux);
     let mut tree = match &config.dtb {
         Some(bytes) => users_tree(bytes, &memory, psci)?,
-        None => Described { o: &o, cpu: &config.cpu, memory: config.memory, cores, psci, key: key.is_some() }.tree(&machine),
+        None => Described { o: &o, cpu: &config.cpu, memory: config.memory, cores, psci }.tree(&machine),
     };
     let bootargs = if boot.kernel { config.command_line } else { None };
     tree.set_chosen(&ChosenNode { bootargs, initrd: boot.initrd.clone(), ..ChosenNode::default() })?;
@@ -366,7 +376,7 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     boot.check_tree(dtb_address..dtb_address + dtb.len() as u64)?;
 
     let start = starts(&o, &boot, cores, psci, dtb_address)?;
-    let power_key = key.and_then(|key| machine.input_pin(key, "button", 0).map(|pin| (key, pin)));
+    let power_key = machine.input_pin(key, "button", 0).map(|pin| (key, pin));
     Ok(BuiltBoard {
         machine,
         ports,
@@ -446,11 +456,10 @@ struct Described<'a> {
     memory: u64,
     cores: usize,
     psci: Option<Conduit>,
-    key: bool,
 }
 
 impl Described<'_> {
-    fn tree(&self, machine: &proteus_model::Machine) -> Tree {
+    fn tree(&self, machine: &Machine) -> Tree {
         let mut t = TreeMaker::new(machine);
         let gic = t.phandle("gic");
         t.tree.root.set_u32("interrupt-parent", gic).set_str("model", "linux,dummy-virt");
@@ -491,16 +500,14 @@ impl Described<'_> {
                 t.node("secure-chosen").set_str("stdout-path", &path);
             }
         }
-        if self.key {
-            let gpio = t.phandle("gpio");
-            let keys = t.node("gpio-keys");
-            keys.set_str("compatible", "gpio-keys");
-            keys.add_child(Node::new("poweroff"))
-                .set_str("label", "GPIO Key Poweroff")
-                .set_u32("linux,code", KEY_POWER)
-                .set_cells("gpios", &[gpio, POWER_LINE as u32, 0]);
-        }
-        let console = t.path("uart0").map(str::to_string);
+        let gpio = t.phandle(GPIO.name);
+        let keys = t.node("gpio-keys");
+        keys.set_str("compatible", "gpio-keys");
+        keys.add_child(Node::new("poweroff"))
+            .set_str("label", "GPIO Key Poweroff")
+            .set_u32("linux,code", KEY_POWER)
+            .set_cells("gpios", &[gpio, POWER_LINE as u32, 0]);
+        let console = t.path(UART.name).map(str::to_string);
         let chosen = t.node("chosen");
         if let Some(console) = console {
             chosen.set_str("stdout-path", &console);
