@@ -187,6 +187,11 @@ impl<T: Target> Core<T> {
         self.machine.clock().now()
     }
 
+    /// Gives back what is left of the budget: the next block does not fit it.
+    pub(crate) fn use_up_budget(&mut self) {
+        self.stop_soon();
+    }
+
     /// Makes the run loop look after the current block, without disturbing the count of executed
     /// instructions.
     pub fn stop_soon(&mut self) {

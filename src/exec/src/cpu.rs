@@ -114,8 +114,11 @@ impl<T: Target> Cpu<T> {
             if core.halted || !core.powered || core.wait_settled {
                 continue;
             }
-            if core.run.budget <= 0 || core.deterministic.is_none() {
-                return if core.lines.kicked() { Stop::Kicked } else { Stop::Budget };
+            if core.lines.kicked() {
+                return Stop::Kicked;
+            }
+            if core.run.budget <= 0 {
+                return Stop::Budget;
             }
         }
     }
@@ -274,7 +277,7 @@ impl<T: Target> Cpu<T> {
         let mut ops = &block.ops[..];
         if core.run.budget < n as i64 {
             if core.deterministic.is_none() || core.run.budget <= 0 {
-                core.run.budget = core.run.budget.min(0);
+                core.use_up_budget();
                 return false;
             }
             ops = &ops[..core.run.budget as usize];
@@ -358,7 +361,7 @@ impl<T: Target> Cpu<T> {
             Left::Unlinked => core.run.budget > 0,
             Left::Budget => {
                 if core.deterministic.is_none() || core.run.budget <= 0 {
-                    core.run.budget = core.run.budget.min(0);
+                    core.use_up_budget();
                     return false;
                 }
                 // Exactly so many instructions are left, fewer than the block has.

@@ -50,7 +50,7 @@ fn aes_decrypt(state: u128) -> u128 {
 
 /// [`xtime`] of each byte.
 fn xtime4(x: u32) -> u32 {
-    (x & 0x7f7f_7f7f) << 1 ^ ((x >> 7) & 0x0101_0101) * 0x1b
+    ((x & 0x7f7f_7f7f) << 1) ^ (((x >> 7) & 0x0101_0101) * 0x1b)
 }
 fn mix(x: u32) -> u32 {
     let doubled = xtime4(x);

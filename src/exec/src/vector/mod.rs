@@ -319,7 +319,7 @@ pub fn eval(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128, env: &mut X
 
 #[inline]
 fn lane(x: u128, esize: u8, i: u32) -> u64 {
-    (x >> ((8u32 << (esize & 3)) * i & 127)) as u64
+    (x >> (((8u32 << (esize & 3)) * i) & 127)) as u64
 }
 
 /// The scalar operation on each lane.

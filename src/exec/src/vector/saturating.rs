@@ -33,10 +33,17 @@ fn shift(x: i128, n: i8, round: bool) -> i128 {
     }
 }
 
+/// The low 64 bits of the signed product of two lanes.
+#[inline(always)]
+fn product(x: impl Into<i64>, y: impl Into<i64>) -> i64 {
+    let (x, y): (i64, i64) = (x.into(), y.into());
+    x.wrapping_mul(y)
+}
+
 /// Signed high half of `2bc`, added to or subtracted from a, rounded as asked.
 #[inline(always)]
-fn mul_high(a: i64, product: i64, bits: u32, round: bool, q: &mut bool) -> i128 {
-    let sum = ((a as i128) << bits) + 2 * product as i128 + if round { 1i128 << (bits - 1) } else { 0 };
+fn mul_high(a: impl Into<i64>, product: i64, bits: u32, round: bool, q: &mut bool) -> i128 {
+    let sum = ((a.into() as i128) << bits) + 2 * product as i128 + if round { 1i128 << (bits - 1) } else { 0 };
     clamp_s(sum >> bits, bits, q)
 }
 
@@ -66,13 +73,13 @@ pub(super) fn eval(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128, q: &
         XOp::SatAddUS => sat!(|x = a, y = b| (x.saturating_add_signed(y as S), x.checked_add_signed(y as S).is_none())),
         XOp::SatAbs => sat!(|x = a| ((x as S).saturating_abs() as T, x as S == S::MIN)),
         XOp::SatNeg => sat!(|x = a| ((x as S).saturating_neg() as T, x as S == S::MIN)),
-        XOp::SatMulHigh => lanes!(esize, |x = a, y = b| mul_high(0, (x as S as i64).wrapping_mul(y as S as i64), T::BITS, false, q) as T),
-        XOp::SatRoundMulHigh => lanes!(esize, |x = a, y = b| mul_high(0, (x as S as i64).wrapping_mul(y as S as i64), T::BITS, true, q) as T),
+        XOp::SatMulHigh => lanes!(esize, |x = a, y = b| mul_high(0i64, product(x as S, y as S), T::BITS, false, q) as T),
+        XOp::SatRoundMulHigh => lanes!(esize, |x = a, y = b| mul_high(0i64, product(x as S, y as S), T::BITS, true, q) as T),
         XOp::SatRoundMulAddHigh => {
-            lanes!(esize, |x = a, y = b, z = c| mul_high(x as S as i64, (y as S as i64).wrapping_mul(z as S as i64), T::BITS, true, q) as T)
+            lanes!(esize, |x = a, y = b, z = c| mul_high(x as S, product(y as S, z as S), T::BITS, true, q) as T)
         }
         XOp::SatRoundMulSubHigh => {
-            lanes!(esize, |x = a, y = b, z = c| mul_high(x as S as i64, (y as S as i64).wrapping_mul(z as S as i64).wrapping_neg(), T::BITS, true, q) as T)
+            lanes!(esize, |x = a, y = b, z = c| mul_high(x as S, product(y as S, z as S).wrapping_neg(), T::BITS, true, q) as T)
         }
         XOp::SatMulWide => widening!(esize, |x = a, y = b| {
             let product = (x as S as SD).wrapping_mul(y as S as SD);
