@@ -82,7 +82,7 @@ fn left_out(mnemonic: &str, word: u32) -> bool {
 }
 
 /// The preferred disassemblies of a pattern that its name does not tell.
-const ALIASES: &str = "ADDS_i cmn|SUBS_i cmp|ORR_i mov|ANDS_i tst|MOVN mov|MOVZ mov\
+const ALIASES: &str = "ADD_i mov|ADDS_i cmn|SUBS_i cmp|ORR_i mov|ANDS_i tst|MOVN mov|MOVZ mov\
     |SBFM asr sbfiz sbfx sxtb sxth sxtw|BFM bfc bfi bfxil|UBFM lsl lsr ubfiz ubfx uxtb uxth|EXTR ror\
     |B_cond b.al b.eq b.ge b.gt b.hi b.hs b.le b.lo b.ls b.lt b.mi b.ne b.nv b.pl b.vc b.vs\
     |HINT autia1716 autiasp autiaz autib1716 autibsp autibz bti csdb dgh esb pacia1716 paciasp paciaz pacib1716 \
