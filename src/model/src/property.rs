@@ -1,6 +1,7 @@
 //! Typed options of devices.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Kind of a property's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum PropertyKind {
     Netdev,
     /// An Ethernet address.
     Mac,
+    /// Named strings of bytes, which only a board sets, never a user's text.
+    Blobs,
 }
 
 impl PropertyKind {
@@ -35,6 +38,7 @@ impl PropertyKind {
             PropertyKind::Drive => "drive id",
             PropertyKind::Netdev => "netdev id",
             PropertyKind::Mac => "Ethernet address",
+            PropertyKind::Blobs => "list that a user can set; the board sets it",
         }
     }
 }
@@ -80,6 +84,8 @@ pub enum Value {
     Str(String),
     /// An Ethernet address.
     Mac([u8; 6]),
+    /// Named strings of bytes, in order.
+    Blobs(Arc<[(String, Vec<u8>)]>),
 }
 
 /// What is wrong with a property.
@@ -184,6 +190,7 @@ impl Props {
                 | (K::U64 | K::Size, Value::U64(_))
                 | (K::String | K::Chardev | K::Drive | K::Netdev, Value::Str(_))
                 | (K::Mac, Value::Mac(_))
+                | (K::Blobs, Value::Blobs(_))
         );
         if !fits {
             return Err(PropError::Invalid { device: self.device, name: name.into(), text: format!("{value:?}"), expected: decl.kind.name() });
@@ -248,6 +255,14 @@ impl Props {
         }
     }
 
+    /// Named strings of bytes; none if absent.
+    pub fn blobs(&self, name: &str) -> &[(String, Vec<u8>)] {
+        match self.get(name) {
+            Some(Value::Blobs(blobs)) => blobs,
+            _ => &[],
+        }
+    }
+
     /// An error about a value or combination, for constructors.
     pub fn refuse(&self, message: impl Into<String>) -> PropError {
         PropError::Refused { device: self.device, message: message.into() }
@@ -287,6 +302,7 @@ fn parse(kind: PropertyKind, text: &str) -> Option<Value> {
         }),
         PropertyKind::U64 => Value::U64(parse_u64(text)?),
         PropertyKind::Size => Value::U64(parse_size(text)?),
+        PropertyKind::Blobs => return None,
         PropertyKind::String | PropertyKind::Chardev | PropertyKind::Drive | PropertyKind::Netdev => Value::Str(text.into()),
         PropertyKind::Mac => {
             let mut mac = [0; 6];
