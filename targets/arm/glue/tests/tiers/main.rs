@@ -1,0 +1,6 @@
+//! The interpreter and compiled code, side by side.
+
+mod cases;
+mod fuzz;
+mod rig;
+mod speed;

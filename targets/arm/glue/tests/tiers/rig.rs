@@ -1,0 +1,138 @@
+//! A core with a megabyte of memory, its tables on, and a handler that skips what faults.
+
+use proteus_arm::{Arm, Configuration, models, state, sysregs as sr};
+use proteus_arm_glue::compiler;
+use proteus_exec::ops::Slot;
+use proteus_exec::system::System;
+use proteus_exec::{Core, Cpu, InstructionClock, Stop, Thresholds, WORDS};
+use proteus_model::ram::Region;
+use proteus_model::{CoreId, Machine, MachineBuilder};
+use proteus_translator::{Compiler, Options};
+use std::sync::Arc;
+
+/// Where memory begins, and how much there is.
+pub const RAM: u64 = 0x4000_0000;
+pub const BYTES: u64 = 1 << 20;
+/// Translation tables, code, exception vectors, data.
+const TABLES: u64 = RAM;
+pub const CODE: u64 = RAM + 0x1000;
+const VECTORS: u64 = RAM + 0x4000;
+pub const DATA: u64 = RAM + 0x1_0000;
+pub const DATA_BYTES: u64 = 0x1_0000;
+
+pub fn machine(cores: usize) -> Arc<Machine> {
+    let mut b = MachineBuilder::new("test", cores);
+    b.ram(RAM, &Region::new("ram", BYTES).expect("memory"));
+    let machine = b.build().expect("a machine");
+    // One block of a gigabyte: accessed, inner shareable, Normal.
+    machine.poke(TABLES + 8, &(RAM | 0x701u64).to_le_bytes()).expect("RAM");
+    // mrs x30, elr_el1; add x30, x30, 4; msr elr_el1, x30; eret
+    let handler: [u32; 4] = [0xd538_403e, 0x9100_13de, 0xd518_403e, 0xd69f_03e0];
+    for entry in 0..16 {
+        for (i, w) in handler.iter().enumerate() {
+            machine.poke(VECTORS + entry * 0x80 + 4 * i as u64, &w.to_le_bytes()).expect("RAM");
+        }
+    }
+    machine
+}
+
+/// The cores of `machine`, at EL1, compiling where a compiler is given.
+pub fn cpus(machine: &Arc<Machine>, compile: Option<(&Arc<Compiler<Arm>>, u32)>) -> Vec<Cpu<Arm>> {
+    let n = machine.core_count();
+    let configuration = Configuration {
+        model: models::find("max").expect("a model"),
+        has_el2: false,
+        has_el3: false,
+        conduit: None,
+        affinities: (0..n as u64).collect(),
+        frequency: 62_500_000,
+        gic_sysregs: false,
+        reset_address: CODE,
+    };
+    let system = System::new((0..n).map(|i| machine.core_lines(CoreId(i as u16)).cloned().expect("lines")));
+    (0..n)
+        .map(|i| {
+            let id = CoreId(i as u16);
+            system.set_on(id, true);
+            let mut core = Core::new(id, Arm::new(&configuration), machine.clone(), system.clone());
+            core.powered = true;
+            for (slot, v) in [
+                (state::EL, 1),
+                (state::SPSEL, 1),
+                (state::DAIF, 0x3c0),
+                (sr::SCTLR_EL1, 0x30d0_1805),
+                (sr::CPACR_EL1, 3 << 20),
+                (sr::TCR_EL1, 2 << 32 | 1 << 23 | 25 << 16 | 25),
+                (sr::TTBR0_EL1, TABLES),
+                (sr::MAIR_EL1, 0xff),
+                (sr::VBAR_EL1, VECTORS),
+                (state::PC, CODE),
+                (state::SP, DATA + 0x800),
+            ] {
+                *core.word_mut(slot) = v;
+            }
+            core.resync();
+            let tier = compile.map(|(c, _)| c.tier());
+            Cpu::new(core, tier, Thresholds { compile: compile.map_or(u32::MAX, |c| c.1) })
+        })
+        .collect()
+}
+
+/// One core and its memory.
+pub struct Rig {
+    pub cpu: Cpu<Arm>,
+    pub compiler: Option<Arc<Compiler<Arm>>>,
+}
+
+impl Rig {
+    /// With instructions for time. `compile` is the threshold; none for the interpreter alone.
+    pub fn new(compile: Option<u32>) -> Rig {
+        let compiler = compile.map(|_| compiler(Options { at_once: true, ..Options::default() }).expect("a compiler"));
+        let machine = machine(1);
+        let mut cpu = cpus(&machine, compiler.as_ref().zip(compile)).remove(0);
+        cpu.core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: 0 });
+        Rig { cpu, compiler }
+    }
+
+    pub fn poke(&mut self, at: u64, bytes: &[u8]) {
+        self.cpu.core.machine.poke(at, bytes).expect("RAM");
+    }
+
+    pub fn program(&mut self, words: &[u32]) {
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        self.poke(CODE, &bytes);
+        self.cpu.forget();
+    }
+
+    pub fn set(&mut self, slot: Slot, v: u64) {
+        *self.cpu.core.word_mut(slot) = v;
+    }
+
+    pub fn x(&self, r: u32) -> u64 {
+        self.cpu.core.word(state::x(r))
+    }
+
+    /// Runs exactly `n` instructions, or until the core waits.
+    pub fn run(&mut self, n: u64) -> Stop {
+        let end = self.cpu.core.executed() + n;
+        loop {
+            let left = end - self.cpu.core.executed();
+            let stop = self.cpu.run(left as i64);
+            if stop != Stop::Budget || self.cpu.core.executed() >= end {
+                return stop;
+            }
+        }
+    }
+
+    /// The register words.
+    pub fn words(&self) -> Vec<u64> {
+        (0..WORDS as u16).map(|i| self.cpu.core.word(Slot(i))).collect()
+    }
+
+    /// All memory.
+    pub fn memory(&self) -> Vec<u8> {
+        let mut m = vec![0; BYTES as usize];
+        self.cpu.core.machine.peek(RAM, &mut m).expect("RAM");
+        m
+    }
+}
