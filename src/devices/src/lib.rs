@@ -5,6 +5,8 @@
 
 use proteus_model::DeviceType;
 
+pub mod flash;
+pub mod fw_cfg;
 pub mod gpio;
 pub mod intc;
 pub mod misc;
@@ -24,6 +26,8 @@ pub static REGISTRY: &[&DeviceType] = &[
     &virtio::console::VIRTIO_SERIAL_DEVICE,
     &virtio::net::VIRTIO_NET_DEVICE,
     &virtio::rng::VIRTIO_RNG_DEVICE,
+    &fw_cfg::mmio::FW_CFG_MMIO,
+    &flash::cfi::CFI_PFLASH01,
     &intc::gicv2::ARM_GIC_V2,
     &intc::gicv3::ARM_GIC_V3,
     &rtc::pl031::PL031,

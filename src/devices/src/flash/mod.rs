@@ -1,0 +1,3 @@
+//! Flash memories.
+
+pub mod cfi;
