@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use proteus_devices::fw_cfg::{Items, key};
 use proteus_loader::{Kernel, LoadPlan, Placement, Protocol};
 
 use crate::config::{Firmware, LoaderContents, LoaderItem};
@@ -48,9 +49,11 @@ impl Load {
 pub(crate) struct Given {
     pub kernel: Option<Kernel>,
     pub initrd: Option<Vec<u8>>,
-    pub command_line: bool,
+    pub command_line: Option<String>,
     pub firmware: Option<Firmware>,
     pub loader: Vec<LoaderItem>,
+    /// Of the configuration device.
+    pub items: Items,
     /// Firmware in a flash image: nothing needs to be loaded.
     pub flash: bool,
 }
@@ -70,8 +73,12 @@ pub(crate) struct Boot {
     pub entry: u64,
     /// Entered by the Linux boot protocol.
     pub linux: bool,
-    /// The kernel was given by `-kernel`, so that X0 tells where the device tree is.
+    /// The kernel is entered at once, so that X0 tells where the device tree is.
     pub kernel: bool,
+    /// The kernel's command line.
+    pub bootargs: Option<String>,
+    /// What firmware finds in the configuration device.
+    pub items: Items,
     pub initrd: Option<Range<u64>>,
     /// First instruction of single cores, by `-device loader`.
     pub entries: Vec<(usize, u64)>,
@@ -83,26 +90,37 @@ pub(crate) struct Boot {
 impl Boot {
     pub fn plan(given: Given, memory: &Memory, built_in: &'static [u8]) -> Result<Boot, BoardError> {
         let ram = memory.ram.clone();
-        let mut boot = Boot { loads: vec![], entry: memory.rom.start, linux: false, kernel: false, initrd: None, entries: vec![], tree: ram.clone(), ram };
+        let mut boot = Boot {
+            loads: vec![],
+            entry: memory.rom.start,
+            linux: false,
+            kernel: false,
+            bootargs: None,
+            items: given.items,
+            initrd: None,
+            entries: vec![],
+            tree: ram.clone(),
+            ram,
+        };
         boot.loader_items(given.loader, memory)?;
-        match (given.kernel, given.firmware) {
-            (Some(_), Some(_)) => {
-                return Err(refuse("-kernel together with -bios needs the firmware configuration device, which is not implemented; give one of them"));
-            }
-            (Some(_), None) if given.flash => {
-                return Err(refuse("-kernel together with pflash firmware needs the firmware configuration device, which is not implemented"));
-            }
-            (Some(kernel), None) => boot.kernel(kernel, given.initrd, memory)?,
-            (None, _) if given.initrd.is_some() => return Err(refuse("-initrd only makes sense with -kernel")),
-            (None, _) if given.command_line => return Err(refuse("-append only makes sense with -kernel")),
-            (None, Some(_)) if given.flash => return Err(refuse("-bios and a pflash image in unit 0 are both firmware; give one of them")),
-            (None, Some(firmware)) => boot.firmware(firmware.name, firmware.bytes, memory)?,
-            // Where a program given by -device loader starts core 0, there is nothing left to do for firmware.
-            (None, None) if !given.flash && !boot.entries.iter().any(|e| e.0 == 0) => {
-                boot.firmware("built-in firmware".into(), built_in.to_vec(), memory)?;
-            }
-            (None, None) => {}
+        let has_firmware = given.flash || given.firmware.is_some();
+        if given.flash && given.firmware.is_some() {
+            return Err(refuse("-bios and a pflash image in unit 0 are both firmware; give one of them"));
         }
+        match given.kernel {
+            Some(kernel) if has_firmware => boot.kernel_for_firmware(kernel, given.initrd, given.command_line.as_deref()),
+            Some(kernel) => boot.kernel(kernel, given.initrd, memory)?,
+            None if given.initrd.is_some() => return Err(refuse("-initrd only makes sense with -kernel")),
+            None if given.command_line.as_ref().is_some_and(|c| !c.is_empty()) => return Err(refuse("-append only makes sense with -kernel")),
+            None => {}
+        }
+        if let Some(firmware) = given.firmware {
+            boot.firmware(firmware.name, firmware.bytes, memory)?;
+        } else if !has_firmware && !boot.kernel && !boot.entries.iter().any(|e| e.0 == 0) {
+            // Where a program given by -device loader starts core 0 firmware has nothing to do.
+            boot.firmware("built-in firmware".into(), built_in.to_vec(), memory)?;
+        }
+        boot.bootargs = given.command_line;
         boot.check_overlap()?;
         Ok(boot)
     }
@@ -149,6 +167,19 @@ impl Boot {
             }
         }
         Ok(())
+    }
+
+    /// Leaves the kernel to the firmware, which fetches it from the configuration device.
+    fn kernel_for_firmware(&mut self, kernel: Kernel, initrd: Option<Vec<u8>>, command_line: Option<&str>) {
+        let size = |bytes: &[u8]| (bytes.len() as u32).to_le_bytes();
+        self.items.item(key::KERNEL_SIZE, size(&kernel.bytes)).item(key::KERNEL_DATA, kernel.bytes);
+        if let Some(initrd) = initrd {
+            self.items.item(key::INITRD_SIZE, size(&initrd)).item(key::INITRD_DATA, initrd);
+        }
+        if let Some(line) = command_line {
+            let line = [line.as_bytes(), &[0]].concat();
+            self.items.item(key::CMDLINE_SIZE, size(&line)).item(key::CMDLINE_DATA, line);
+        }
     }
 
     /// Finds the device tree's place.

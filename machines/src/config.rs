@@ -193,6 +193,8 @@ pub struct BoardConfig {
     pub dtb: Option<Vec<u8>>,
     /// `-bios`.
     pub firmware: Option<Firmware>,
+    /// `-fw_cfg`: names and contents, in order.
+    pub fw_cfg: Vec<(String, Vec<u8>)>,
     /// `-device loader` in order.
     pub loader: Vec<LoaderItem>,
     /// Other `-device`s in order.
@@ -225,6 +227,7 @@ impl BoardConfig {
             command_line: None,
             dtb: None,
             firmware: None,
+            fw_cfg: Vec::new(),
             loader: Vec::new(),
             devices: Vec::new(),
             serials: Vec::new(),

@@ -535,3 +535,27 @@ fn the_power_button_presses_the_key_of_the_gpio_controller() {
     m.run_alarms(up);
     assert_eq!((up, key()), (100_000_000, 0));
 }
+
+/// An item or file of the configuration device, through its registers.
+fn item(m: &Machine, number: u64, len: usize) -> Vec<u8> {
+    m.write(CoreId(0), 0x0902_0008, Width::B2, u64::from((number as u16).swap_bytes())).unwrap();
+    (0..len).map(|_| m.read(CoreId(0), 0x0902_0000, Width::B1).unwrap() as u8).collect()
+}
+
+#[test]
+fn firmware_gets_a_kernel_through_the_configuration_device() {
+    let mut c = config(&[], 4);
+    c.firmware = Some(Firmware { name: "fw.bin".into(), bytes: vec![0x11; 0x2000] });
+    c.kernel = Some(linux(0x1000, 0, 0x1000));
+    c.initrd = Some(b"disk".to_vec());
+    c.command_line = Some("quiet".into());
+    c.fw_cfg = vec![("opt/x".into(), b"yz".to_vec())];
+    let board = build(c);
+    let m = &board.machine;
+    assert_eq!((board.start[0].pc, board.start[0].x0, board.dtb_address), (0, 0, 0x4000_0000));
+    assert_eq!((item(m, 0, 4), item(m, 5, 2)), (b"QEMU".to_vec(), vec![4, 0]));
+    assert_eq!((item(m, 8, 4), item(m, 0x11, 0x3c)[0x38..].to_vec()), (vec![0, 0x10, 0, 0], b"ARM\x64".to_vec()));
+    assert_eq!((item(m, 0xb, 4), item(m, 0x12, 4)), (vec![4, 0, 0, 0], b"disk".to_vec()));
+    assert_eq!((item(m, 0x14, 4), item(m, 0x15, 6)), (vec![6, 0, 0, 0], b"quiet\0".to_vec()));
+    assert_eq!(item(m, 0x19, 20), [&[0, 0, 0, 1, 0, 0, 0, 2, 0, 0x20, 0, 0], b"opt/x\0\0\0".as_slice()].concat());
+}

@@ -4,16 +4,17 @@
 //!
 //! Below 128 MiB is flash, from 128 MiB to 1 GiB are devices, and memory begins at 1 GiB and goes
 //! on without a hole, past 4 GiB if it must. Every part is in the tables below; the device tree is
-//! made from where the parts have been placed. Left out: the firmware configuration device (0x0902_0000), PCI Express, MSI frames and the ITS, the
+//! made from where the parts have been placed. Left out: PCI Express, MSI frames and the ITS, the
 //! SMMU, ACPI tables, and the separate address space of the secure world: what is secure there
 //! (`secure=on`) can be reached by everyone.
 
 use std::sync::Arc;
 
 use proteus_devices::REGISTRY;
+use proteus_devices::fw_cfg::{Items, key};
 use proteus_loader::fdt::{self, Chosen as ChosenNode, Node, Tree};
 use proteus_model::ram::Region;
-use proteus_model::{CharPort, Clock, CoreId, DeviceId, DeviceType, EntropySource, Line, Machine, MachineBuilder, Props};
+use proteus_model::{CharPort, Clock, CoreId, DeviceId, DeviceType, EntropySource, Line, Machine, MachineBuilder, PropError, Props};
 
 use crate::Board;
 use crate::boot::{Boot, Given, Memory};
@@ -35,10 +36,10 @@ struct Part {
     ty: &'static str,
     base: u64,
     /// Number of its shared peripheral interrupt (INTID - 32).
-    spi: usize,
+    spi: Option<usize>,
 }
 
-const fn part(name: &'static str, ty: &'static str, base: u64, spi: usize) -> Part {
+const fn part(name: &'static str, ty: &'static str, base: u64, spi: Option<usize>) -> Part {
     Part { name, ty, base, spi }
 }
 
@@ -48,11 +49,12 @@ const FLASH: (&str, u64, u64) = ("virt.flash0", 0x0000_0000, 64 * MIB);
 /// Parts of the interrupt controllers: window, address, and the room that is theirs.
 const GIC_V2: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("cpu", 0x0801_0000, 0x1_0000)];
 const GIC_V3: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("redist", 0x080a_0000, 0xf6_0000)];
-const UART: Part = part("uart0", "pl011", 0x0900_0000, 1);
-const RTC: Part = part("rtc", "pl031", 0x0901_0000, 2);
-const GPIO: Part = part("gpio", "pl061", 0x0903_0000, 7);
+const UART: Part = part("uart0", "pl011", 0x0900_0000, Some(1));
+const RTC: Part = part("rtc", "pl031", 0x0901_0000, Some(2));
+const FW_CFG: Part = part("fw-cfg", "fw-cfg-mmio", 0x0902_0000, None);
+const GPIO: Part = part("gpio", "pl061", 0x0903_0000, Some(7));
 /// With `secure=on`.
-const SECURE_UART: Part = part("uart1", "pl011", 0x0904_0000, 8);
+const SECURE_UART: Part = part("uart1", "pl011", 0x0904_0000, Some(8));
 const SECURE_RAM: (u64, u64) = (0x0e00_0000, 16 * MIB);
 const VIRTIO: u64 = 0x0a00_0000;
 const VIRTIO_STEP: u64 = 0x200;
@@ -177,9 +179,16 @@ struct Wiring {
 impl Wiring {
     /// Adds a part.
     fn part(&mut self, part: &Part) -> Result<DeviceId, BoardError> {
+        self.part_with(part, |_| Ok(()))
+    }
+
+    /// Adds a part with other properties than the usual ones.
+    fn part_with(&mut self, part: &Part, set: impl FnOnce(&mut Props) -> Result<(), PropError>) -> Result<DeviceId, BoardError> {
         let ty = find_type(part.ty)?;
-        let id = self.b.device(ty, part.name, Props::new(ty))?;
-        self.connect(id, ty, part.base, Some(part.spi))?;
+        let mut props = Props::new(ty);
+        set(&mut props)?;
+        let id = self.b.device(ty, part.name, props)?;
+        self.connect(id, ty, part.base, part.spi)?;
         Ok(id)
     }
 
@@ -298,6 +307,7 @@ struct Inputs {
     wall_clock: u64,
     serials: Vec<Option<Arc<dyn CharPort>>>,
     devices: Vec<PlugIn>,
+    items: Items,
 }
 
 struct Assembled {
@@ -318,6 +328,7 @@ fn assemble(o: &Options, cores: usize, memory: u64, inputs: Inputs) -> Result<As
     let mut serials = inputs.serials.into_iter();
     w.uart(&UART, serials.next().flatten())?;
     w.part(&RTC)?;
+    w.part_with(&FW_CFG, |props| props.set("items", inputs.items.value()))?;
     let gpio = w.part(&GPIO)?;
     let key = power_key(&mut w, gpio)?;
     if o.secure {
@@ -335,6 +346,19 @@ fn assemble(o: &Options, cores: usize, memory: u64, inputs: Inputs) -> Result<As
     Ok(Assembled { machine: b.build()?, ports, key })
 }
 
+/// What the firmware configuration device has to say.
+fn items(cores: usize, given: Vec<(String, Vec<u8>)>) -> Result<Items, BoardError> {
+    let mut items = Items::new();
+    items.item(key::NB_CPUS, (cores as u16).to_le_bytes());
+    for (name, contents) in given {
+        if name.starts_with('#') {
+            return Err(refuse(format!("-fw_cfg name={name}: names of files do not begin with '#'")));
+        }
+        items.file(&name, contents);
+    }
+    Ok(items)
+}
+
 fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let o = Options::read(&config)?;
     let cores = config.cores;
@@ -347,25 +371,31 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
         return Err(refuse("-drive if=pflash: flash that can be written is not implemented; give the firmware image with -bios"));
     }
 
-    let inputs = Inputs { clock: config.clock, entropy: config.entropy, wall_clock: config.wall_clock, serials: config.serials, devices: config.devices };
-    let Assembled { machine, ports, key } = assemble(&o, cores, config.memory, inputs)?;
-
     let given = Given {
         kernel: config.kernel,
         initrd: config.initrd,
-        command_line: config.command_line.as_ref().is_some_and(|c| !c.is_empty()),
+        command_line: config.command_line,
         firmware: config.firmware,
         loader: config.loader,
+        items: items(cores, config.fw_cfg)?,
         flash: false,
     };
-    let boot = Boot::plan(given, &memory, FIRMWARE)?;
+    let mut boot = Boot::plan(given, &memory, FIRMWARE)?;
+    let inputs = Inputs {
+        clock: config.clock,
+        entropy: config.entropy,
+        wall_clock: config.wall_clock,
+        serials: config.serials,
+        devices: config.devices,
+        items: std::mem::take(&mut boot.items),
+    };
+    let Assembled { machine, ports, key } = assemble(&o, cores, config.memory, inputs)?;
     let psci = conduit(&o, boot.linux);
     let mut tree = match &config.dtb {
         Some(bytes) => users_tree(bytes, &memory, psci)?,
         None => Described { o: &o, cpu: &config.cpu, memory: config.memory, cores, psci }.tree(&machine),
     };
-    let bootargs = if boot.kernel { config.command_line } else { None };
-    tree.set_chosen(&ChosenNode { bootargs, initrd: boot.initrd.clone(), ..ChosenNode::default() })?;
+    tree.set_chosen(&ChosenNode { bootargs: boot.bootargs.take(), initrd: boot.initrd.clone(), ..ChosenNode::default() })?;
     // A user's tree keeps the seeds that it has or has not.
     let seeded = o.seeds && config.dtb.is_none();
     if seeded {
