@@ -117,8 +117,7 @@ fn the_tree_tells_of_all_that_is_placed_and_of_nothing_else() {
         }
         for w in &placed {
             let found = told.iter().any(|(_, base, len)| w.base >= *base && w.base + w.size <= base + len);
-            // Read-only flash has no binding that fits it.
-            assert!(found || w.name == "virt.flash0", "{variant}: {} at {:#x} is in the map and not in the tree", w.name, w.base);
+            assert!(found, "{variant}: {} at {:#x} is in the map and not in the tree", w.name, w.base);
         }
         told.sort_by_key(|t| t.1);
         for pair in told.windows(2) {
@@ -305,7 +304,6 @@ fn firmware_starts_at_zero_with_the_tree_at_the_start_of_memory() {
     board.load().unwrap();
     assert_eq!((board.start[0].pc, board.start[0].x0, board.dtb_address), (0, 0, 0x4000_0000));
     assert_eq!((read(&board.machine, 0), read(&board.machine, 0x2000)), (Ok(0x1111_1111), Ok(0)));
-    assert_eq!(board.machine.write(CoreId(0), 0, Width::B4, 0), Err(BusFault::ReadOnly));
     assert_eq!(read(&board.machine, 0x4000_0000), Ok(u64::from(fdt::MAGIC.swap_bytes())));
     let built_in = build(config(&[], 1));
     built_in.load().unwrap();
@@ -558,4 +556,27 @@ fn firmware_gets_a_kernel_through_the_configuration_device() {
     assert_eq!((item(m, 0xb, 4), item(m, 0x12, 4)), (vec![4, 0, 0, 0], b"disk".to_vec()));
     assert_eq!((item(m, 0x14, 4), item(m, 0x15, 6)), (vec![6, 0, 0, 0], b"quiet\0".to_vec()));
     assert_eq!(item(m, 0x19, 20), [&[0, 0, 0, 1, 0, 0, 0, 2, 0, 0x20, 0, 0], b"opt/x\0\0\0".as_slice()].concat());
+}
+
+#[test]
+fn flash_images_fill_the_banks() {
+    let image = |len: usize| -> Option<Arc<dyn proteus_model::BlockPort>> { Some(Arc::new(MemoryImage::new(vec![0x77; len], false))) };
+    let mut c = config(&[], 1);
+    c.pflash = vec![image(64 << 20), image(64 << 20)];
+    let board = build(c);
+    board.load().unwrap();
+    let m = &board.machine;
+    assert_eq!((read(m, 0), read(m, 0x7ff_fffc), board.start[0].pc), (Ok(0x7777_7777), Ok(0x7777_7777), 0));
+    // The query answers in the lanes of both devices.
+    m.write(CoreId(0), 0x55 * 4, Width::B4, 0x98_0098).unwrap();
+    assert_eq!(read(m, 0x10 * 4), Ok(0x51_0051));
+    let with = |pflash| {
+        let mut c = config(&[], 1);
+        c.pflash = pflash;
+        c.firmware = Some(Firmware { name: "fw".into(), bytes: vec![0; 4] });
+        refusal(c)
+    };
+    assert!(with(vec![None, image(1 << 20)]).contains("unit=1: the image has 1048576 bytes"));
+    assert!(with(vec![image(64 << 20)]).contains("give one of them"));
+    assert!(with(vec![None, None, image(1)]).contains("unit=2"));
 }

@@ -14,7 +14,7 @@ use proteus_devices::REGISTRY;
 use proteus_devices::fw_cfg::{Items, key};
 use proteus_loader::fdt::{self, Chosen as ChosenNode, Node, Tree};
 use proteus_model::ram::Region;
-use proteus_model::{CharPort, Clock, CoreId, DeviceId, DeviceType, EntropySource, Line, Machine, MachineBuilder, PropError, Props};
+use proteus_model::{BlockPort, CharPort, Clock, CoreId, DeviceId, DeviceType, EntropySource, Line, Machine, MachineBuilder, PropError, Props};
 
 use crate::Board;
 use crate::boot::{Boot, Given, Memory};
@@ -44,8 +44,11 @@ const fn part(name: &'static str, ty: &'static str, base: u64, spi: Option<usize
 }
 
 // The map. Address, interrupt.
-/// The first of two banks of flash; what `-bios` gives is in it.
-const FLASH: (&str, u64, u64) = ("virt.flash0", 0x0000_0000, 64 * MIB);
+/// Two banks of flash: two 16-bit devices side by side each, in blocks of 256 KiB. What `-bios`
+/// gives is in the first.
+const FLASH: [(&str, u64); 2] = [("virt.flash0", 0x0000_0000), ("virt.flash1", 0x0400_0000)];
+const FLASH_LEN: u64 = 64 * MIB;
+const FLASH_BLOCK: u64 = 256 << 10;
 /// Parts of the interrupt controllers: window, address, and the room that is theirs.
 const GIC_V2: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("cpu", 0x0801_0000, 0x1_0000)];
 const GIC_V3: [(&str, u64, u64); 2] = [("dist", 0x0800_0000, 0x1_0000), ("redist", 0x080a_0000, 0xf6_0000)];
@@ -221,6 +224,34 @@ impl Wiring {
         }
     }
 
+    fn flash(&mut self, images: Vec<Option<Arc<dyn BlockPort>>>) -> Result<(), BoardError> {
+        if images.len() > FLASH.len() {
+            return Err(refuse(format!("-drive if=pflash,unit={}: the virt board has two banks of flash, units 0 and 1", images.len() - 1)));
+        }
+        let ty = find_type("cfi.pflash01")?;
+        let mut images = images.into_iter();
+        for (unit, (name, base)) in FLASH.into_iter().enumerate() {
+            let mut props = Props::new(ty).with_text("name", name)?;
+            for (property, value) in
+                [("sector-length", FLASH_BLOCK), ("num-blocks", FLASH_LEN / FLASH_BLOCK), ("width", 4), ("device-width", 2), ("id0", 0x89), ("id1", 0x18)]
+            {
+                props = props.with_u64(property, value)?;
+            }
+            let id = self.b.device(ty, name, props)?;
+            self.connect(id, ty, base, None)?;
+            if let Some(image) = images.next().flatten() {
+                if image.len() != FLASH_LEN {
+                    return Err(refuse(format!(
+                        "-drive if=pflash,unit={unit}: the image has {} bytes; a bank of the virt board has {FLASH_LEN} (enlarge it with truncate -s 64M)",
+                        image.len()
+                    )));
+                }
+                self.bind(id, name, "drive", Backend::Block(image))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The virtio slots.
     fn virtio(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
         let mut slots: Vec<Option<PlugIn>> = (0..VIRTIO_SLOTS).map(|_| None).collect();
@@ -307,6 +338,7 @@ struct Inputs {
     wall_clock: u64,
     serials: Vec<Option<Arc<dyn CharPort>>>,
     devices: Vec<PlugIn>,
+    pflash: Vec<Option<Arc<dyn BlockPort>>>,
     items: Items,
 }
 
@@ -322,10 +354,10 @@ fn assemble(o: &Options, cores: usize, memory: u64, inputs: Inputs) -> Result<As
     let mut b = MachineBuilder::new(VIRT.name, cores);
     b.clock(inputs.clock).entropy(inputs.entropy).wall_clock(inputs.wall_clock);
     b.ram(RAM, &Region::new("mach-virt.ram", memory)?);
-    b.rom(FLASH.1, &Region::new(FLASH.0, FLASH.2)?);
     let gic = gic(&mut b, o, cores)?;
     let mut w = Wiring { b, gic, ports: Vec::new() };
     let mut serials = inputs.serials.into_iter();
+    w.flash(inputs.pflash)?;
     w.uart(&UART, serials.next().flatten())?;
     w.part(&RTC)?;
     w.part_with(&FW_CFG, |props| props.set("items", inputs.items.value()))?;
@@ -364,13 +396,9 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let cores = config.cores;
     let memory = Memory {
         ram: RAM..RAM + config.memory,
-        rom: FLASH.1..FLASH.1 + FLASH.2,
+        rom: FLASH[0].1..FLASH[0].1 + FLASH_LEN,
         others: o.secure.then_some(SECURE_RAM.0..SECURE_RAM.0 + SECURE_RAM.1).into_iter().collect(),
     };
-    if config.pflash.iter().any(Option::is_some) {
-        return Err(refuse("-drive if=pflash: flash that can be written is not implemented; give the firmware image with -bios"));
-    }
-
     let given = Given {
         kernel: config.kernel,
         initrd: config.initrd,
@@ -378,7 +406,7 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
         firmware: config.firmware,
         loader: config.loader,
         items: items(cores, config.fw_cfg)?,
-        flash: false,
+        flash: config.pflash.first().is_some_and(Option::is_some),
     };
     let mut boot = Boot::plan(given, &memory, FIRMWARE)?;
     let inputs = Inputs {
@@ -387,6 +415,7 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
         wall_clock: config.wall_clock,
         serials: config.serials,
         devices: config.devices,
+        pflash: config.pflash,
         items: std::mem::take(&mut boot.items),
     };
     let Assembled { machine, ports, key } = assemble(&o, cores, config.memory, inputs)?;
@@ -511,9 +540,20 @@ impl Described<'_> {
             t.node("pmu").set_str("compatible", "arm,armv8-pmuv3").set_cells("interrupts", &cells);
         }
         for (id, name, ty, _) in machine.devices() {
+            if name == FLASH[1].0 && !self.o.secure {
+                // Both banks are in the node of the first.
+                continue;
+            }
             let Some(node) = t.device(id) else { continue };
             match ty.name {
                 "arm-gic-v2" | "arm-gic-v3" => self.gic(node, ty),
+                _ if name == FLASH[0].0 && self.o.secure => {
+                    node.name = format!("secflash@{:x}", FLASH[0].1);
+                    secure_only(node);
+                }
+                _ if name == FLASH[0].0 => {
+                    node.set_cells64("reg", &[FLASH[0].1, FLASH_LEN, FLASH[1].1, FLASH_LEN]);
+                }
                 _ if name == SECURE_UART.name => secure_only(node),
                 // The binding's examples and all boards of this kind say edge.
                 _ if node.is_compatible("virtio,mmio") => set_flags(node, EDGE),
