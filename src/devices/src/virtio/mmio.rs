@@ -11,7 +11,7 @@ use proteus_model::{
     Width, Window, WindowDecl, check_register_read, check_register_write, registers,
 };
 
-use super::{Common, F_VERSION_1, Io, STATUS_DRIVER_OK, STATUS_FEATURES_OK, VirtioDevice};
+use super::{Core, VirtioDevice};
 
 registers! {
     /// Registers of a virtio-mmio slot. Those marked legacy exist in version 1 only, those marked
@@ -74,35 +74,26 @@ pub const FORCE_LEGACY: PropertyDecl =
 /// A slot with a device in it.
 #[derive(State)]
 pub struct Mmio<D: VirtioDevice> {
-    common: Common,
+    core: Core<D>,
     device_features_sel: u32,
     driver_features_sel: u32,
     queue_sel: u32,
     guest_page_size: u32,
     queue_align: u32,
-    device: D,
 }
 
 impl<D: VirtioDevice + 'static> Mmio<D> {
     /// A slot for `device`, with the common properties of its type.
     pub fn boxed(props: &Props, device: D) -> Box<dyn Device> {
-        let common = Common::new(&device, props, props.bool(FORCE_LEGACY.name));
-        Box::new(Mmio { common, device_features_sel: 0, driver_features_sel: 0, queue_sel: 0, guest_page_size: 0, queue_align: 0, device })
+        let core = Core::new(device, props, props.bool(FORCE_LEGACY.name));
+        Box::new(Mmio { core, device_features_sel: 0, driver_features_sel: 0, queue_sel: 0, guest_page_size: 0, queue_align: 0 })
     }
 }
 
 impl<D: VirtioDevice> Mmio<D> {
-    fn offered(&self, cx: &dyn Services) -> u64 {
-        self.device.features(cx) | self.common.ring_features
-    }
-
-    fn device_reset(&mut self) {
-        self.reset_state();
-    }
-
     fn queue_register(&mut self, cx: &mut dyn Services, at: u64, value: u64) {
         let n = self.queue_sel;
-        let Some(queue) = self.common.queues.get_mut(n as usize).filter(|q| q.max != 0) else {
+        let Some(queue) = self.core.common.queues.get_mut(n as usize).filter(|q| q.max != 0) else {
             if at != QUEUE_PFN || value != 0 {
                 cx.guest_error(format_args!("setup of queue {n}, which is not there"));
             }
@@ -133,71 +124,27 @@ impl<D: VirtioDevice> Mmio<D> {
         }
     }
 
-    fn write_status(&mut self, cx: &mut dyn Services, value: u8) {
-        if value == 0 {
-            return self.device_reset();
-        }
-        let before = self.common.status;
-        let mut status = value | before & super::STATUS_NEEDS_RESET;
-        let set = status & !before;
-        let agreed = if self.common.legacy { set & STATUS_DRIVER_OK != 0 } else { set & STATUS_FEATURES_OK != 0 };
-        if agreed {
-            let accepted = self.common.driver_features;
-            let refused = accepted & !self.offered(cx);
-            if refused != 0 || !self.common.legacy && !self.common.feature(F_VERSION_1) {
-                cx.guest_error(format_args!("driver accepts features {accepted:#x}, of which {refused:#x} are not offered"));
-                // The missing bit tells the driver (§3.1.1).
-                status &= !STATUS_FEATURES_OK;
-            }
-        }
-        self.common.status = status;
-        let mut io = Io { cx, common: &mut self.common };
-        if agreed && (io.common.legacy || status & STATUS_FEATURES_OK != 0) {
-            self.device.negotiated(&mut io);
-        }
-        if set & STATUS_DRIVER_OK != 0 {
-            for queue in 0..io.common.queues.len() {
-                self.device.notify(&mut io, queue);
-            }
-        }
-    }
-
-    fn driver_features(&mut self, cx: &mut dyn Services, value: u64) {
-        if self.common.status & (STATUS_FEATURES_OK | STATUS_DRIVER_OK) != 0 {
-            cx.guest_error(format_args!("features written after they were agreed on"));
-            return;
-        }
-        // A legacy driver cannot be told that it accepts too much: only what was offered counts.
-        let value = if self.common.legacy { value & self.offered(cx) } else { value };
-        let features = &mut self.common.driver_features;
-        match self.driver_features_sel {
-            0 => *features = *features & !0xffff_ffff | value,
-            1 if !self.common.legacy => *features = *features & 0xffff_ffff | value << 32,
-            // Drivers write zeros to the words that they do not know.
-            _ if value == 0 => {}
-            sel => cx.guest_error(format_args!("features of word {sel} accepted, where none are offered")),
-        }
-    }
-
     fn read_register(&mut self, cx: &mut dyn Services, at: u64) -> u32 {
-        let queue = self.common.queues.get(self.queue_sel as usize);
+        let queue = self.core.common.queues.get(self.queue_sel as usize);
         match at {
             MAGIC_VALUE => MAGIC_VALUE_RESET as u32,
-            VERSION => 2 - u32::from(self.common.legacy),
-            DEVICE_ID => self.device.device_id(),
+            VERSION => 2 - u32::from(self.core.common.legacy),
+            DEVICE_ID => self.core.device.device_id(),
             VENDOR_ID => VENDOR,
             DEVICE_FEATURES => match self.device_features_sel {
-                0 => self.offered(cx) as u32,
-                1 => (self.offered(cx) >> 32) as u32,
+                0 => self.core.offered(cx) as u32,
+                1 => (self.core.offered(cx) >> 32) as u32,
                 _ => 0,
             },
             QUEUE_NUM_MAX => queue.map_or(0, |q| q.max.into()),
-            QUEUE_PFN if self.common.legacy => queue.filter(|q| q.ready).map_or(0, |q| q.desc.checked_div(self.guest_page_size.into()).unwrap_or(0) as u32),
-            QUEUE_READY if !self.common.legacy => queue.is_some_and(|q| q.ready).into(),
-            INTERRUPT_STATUS => self.common.isr.into(),
-            STATUS => self.common.status.into(),
-            SHM_LEN_LOW..=SHM_BASE_HIGH if !self.common.legacy => u32::MAX,
-            CONFIG_GENERATION if !self.common.legacy => self.common.generation,
+            QUEUE_PFN if self.core.common.legacy => {
+                queue.filter(|q| q.ready).map_or(0, |q| q.desc.checked_div(self.guest_page_size.into()).unwrap_or(0) as u32)
+            }
+            QUEUE_READY if !self.core.common.legacy => queue.is_some_and(|q| q.ready).into(),
+            INTERRUPT_STATUS => self.core.common.isr.into(),
+            STATUS => self.core.common.status.into(),
+            SHM_LEN_LOW..=SHM_BASE_HIGH if !self.core.common.legacy => u32::MAX,
+            CONFIG_GENERATION if !self.core.common.legacy => self.core.common.generation,
             _ => {
                 check_register_read(cx, REGISTERS, at);
                 0
@@ -206,20 +153,14 @@ impl<D: VirtioDevice> Mmio<D> {
     }
 
     fn write_register(&mut self, cx: &mut dyn Services, at: u64, value: u64) {
-        let (legacy, word) = (self.common.legacy, value as u32);
+        let (legacy, word) = (self.core.common.legacy, value as u32);
         match at {
-            QUEUE_NOTIFY => {
-                if value < self.common.queues.len() as u64 {
-                    let mut io = Io { cx, common: &mut self.common };
-                    self.device.notify(&mut io, value as usize);
-                } else {
-                    cx.guest_error(format_args!("notification of queue {value}, which is not there"));
-                }
-            }
-            INTERRUPT_ACK => self.common.isr &= !(value as u8),
-            STATUS => self.write_status(cx, value as u8),
+            QUEUE_NOTIFY => self.core.notify(cx, value as usize),
+            INTERRUPT_ACK => self.core.common.isr &= !(value as u8),
+            STATUS if value as u8 == 0 => self.reset_state(),
+            STATUS => self.core.write_status(cx, value as u8),
             DEVICE_FEATURES_SEL => self.device_features_sel = word,
-            DRIVER_FEATURES => self.driver_features(cx, value),
+            DRIVER_FEATURES => self.core.accept_features(cx, self.driver_features_sel, word),
             DRIVER_FEATURES_SEL => self.driver_features_sel = word,
             QUEUE_SEL => self.queue_sel = word,
             QUEUE_NUM => self.queue_register(cx, at, value),
@@ -230,7 +171,7 @@ impl<D: VirtioDevice> Mmio<D> {
                 *(if at == GUEST_PAGE_SIZE { &mut self.guest_page_size } else { &mut self.queue_align }) = word;
             }
             // As QEMU has it: taking one queue down resets the device.
-            QUEUE_PFN if legacy && value == 0 => self.device_reset(),
+            QUEUE_PFN if legacy && value == 0 => self.reset_state(),
             QUEUE_PFN if legacy => self.queue_register(cx, at, value),
             QUEUE_READY | QUEUE_DESC_LOW..=QUEUE_DEVICE_HIGH if !legacy => self.queue_register(cx, at, value),
             SHM_SEL if !legacy => {}
@@ -248,15 +189,15 @@ impl<D: VirtioDevice> Device for Mmio<D> {
             }
             return Ok(self.read_register(cx, at).into());
         }
-        let config = self.device.config(cx, &self.common);
+        let config = self.core.device.config(cx, &self.core.common);
         let from = (at - CONFIG) as usize;
         Ok((0..size.bytes() as usize).rev().fold(0, |value, i| value << 8 | u64::from(config.get(from + i).copied().unwrap_or(0))))
     }
 
     fn write(&mut self, cx: &mut dyn Services, _: Window, at: u64, size: Width, value: u64) -> Result<(), BusFault> {
         if at >= CONFIG {
-            let mut io = Io { cx, common: &mut self.common };
-            self.device.write_config(&mut io, at - CONFIG, &value.to_le_bytes()[..size.bytes() as usize]);
+            let (device, mut io) = self.core.io(cx);
+            device.write_config(&mut io, at - CONFIG, &value.to_le_bytes()[..size.bytes() as usize]);
         } else if size == Width::B4 {
             self.write_register(cx, at, value);
         } else {
@@ -266,21 +207,23 @@ impl<D: VirtioDevice> Device for Mmio<D> {
     }
 
     fn event(&mut self, cx: &mut dyn Services, event: Event<'_>) {
-        let mut io = Io { cx, common: &mut self.common };
-        self.device.event(&mut io, event);
+        let (device, mut io) = self.core.io(cx);
+        device.event(&mut io, event);
     }
 
     fn settle(&mut self, cx: &mut dyn Services) {
-        cx.set_pin(IRQ, self.common.isr != 0);
-        self.device.settle(cx);
+        // One pin for all: who it was does not matter.
+        self.core.common.raised.clear();
+        cx.set_pin(IRQ, self.core.common.isr != 0);
+        self.core.device.settle(cx);
     }
 
     fn reset(&mut self, _: &mut dyn Services, _: Reset) {
-        self.device_reset();
+        self.reset_state();
     }
 
     fn ready(&self, port: usize) -> usize {
-        self.device.ready(&self.common, port)
+        self.core.device.ready(&self.core.common, port)
     }
 }
 

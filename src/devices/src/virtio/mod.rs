@@ -108,6 +108,19 @@ pub struct Common {
     pub broken: bool,
     /// The queues.
     pub queues: Vec<Queue>,
+    /// Interrupts of the present entry, for transports with one for each queue; the transport
+    /// empties it after every entry.
+    #[state(skip)]
+    pub raised: Vec<Raised>,
+}
+
+/// What an interrupt is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raised {
+    /// Chains of this queue were used.
+    Queue(usize),
+    /// The configuration changed.
+    Config,
 }
 
 /// Property `indirect_desc`, of every virtio device.
@@ -118,8 +131,7 @@ pub const EVENT_IDX: PropertyDecl =
     PropertyDecl { name: "event_idx", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Offer notification by index (used_event)" };
 
 impl Common {
-    /// For a device with these properties.
-    pub fn new(device: &dyn VirtioDevice, props: &Props, legacy: bool) -> Common {
+    fn new(device: &dyn VirtioDevice, props: &Props, legacy: bool) -> Common {
         let bit = |name, bit: u32| u64::from(props.bool(name)) << bit;
         let version = if legacy { F_ANY_LAYOUT } else { F_VERSION_1 };
         Common {
@@ -128,6 +140,11 @@ impl Common {
             queues: device.queues().into_iter().map(Queue::new).collect(),
             ..Common::default()
         }
+    }
+
+    fn raise(&mut self, what: Raised) {
+        self.isr |= if what == Raised::Config { ISR_CONFIG } else { ISR_QUEUE };
+        self.raised.push(what);
     }
 
     /// Has the driver accepted this feature?
@@ -143,6 +160,88 @@ impl Common {
     /// May the device use its queues? Legacy drivers are known to use theirs before they say so.
     pub fn active(&self) -> bool {
         !self.broken && (self.legacy || self.status & STATUS_DRIVER_OK != 0)
+    }
+}
+
+/// A device and its common state: what a transport carries.
+#[derive(State)]
+pub struct Core<D: VirtioDevice> {
+    /// State that every virtio device has.
+    pub common: Common,
+    /// The device.
+    pub device: D,
+}
+
+impl<D: VirtioDevice> Core<D> {
+    /// For a device with these properties.
+    pub fn new(device: D, props: &Props, legacy: bool) -> Core<D> {
+        Core { common: Common::new(&device, props, legacy), device }
+    }
+
+    /// The device, and what it works with.
+    pub fn io<'a>(&'a mut self, cx: &'a mut dyn Services) -> (&'a mut D, Io<'a>) {
+        (&mut self.device, Io { cx, common: &mut self.common })
+    }
+
+    /// All features offered.
+    pub fn offered(&self, cx: &dyn Services) -> u64 {
+        self.device.features(cx) | self.common.ring_features
+    }
+
+    /// The driver notifies of a queue.
+    pub fn notify(&mut self, cx: &mut dyn Services, queue: usize) {
+        if queue < self.common.queues.len() {
+            let (device, mut io) = self.io(cx);
+            device.notify(&mut io, queue);
+        } else {
+            cx.guest_error(format_args!("notification of queue {queue}, which is not there"));
+        }
+    }
+
+    /// The driver accepts features: 32 of them, in word `word`.
+    pub fn accept_features(&mut self, cx: &mut dyn Services, word: u32, features: u32) {
+        if self.common.status & (STATUS_FEATURES_OK | STATUS_DRIVER_OK) != 0 {
+            cx.guest_error(format_args!("features written after they were agreed on"));
+            return;
+        }
+        // A legacy driver cannot be told that it accepts too much: only what was offered counts.
+        let all = if self.common.legacy { self.offered(cx) } else { u64::MAX };
+        let accepted = &mut self.common.driver_features;
+        match word {
+            0 => *accepted = *accepted & !0xffff_ffff | u64::from(features) & all,
+            1 if !self.common.legacy => *accepted = *accepted & 0xffff_ffff | u64::from(features) << 32,
+            // Drivers write zeros to the words that they do not know.
+            _ if features == 0 => {}
+            _ => cx.guest_error(format_args!("features of word {word} accepted, where none are offered")),
+        }
+    }
+
+    /// The driver writes a device status that is not 0 (which is a reset).
+    pub fn write_status(&mut self, cx: &mut dyn Services, value: u8) {
+        let before = self.common.status;
+        let mut status = value | before & STATUS_NEEDS_RESET;
+        let set = status & !before;
+        // A legacy driver does not say when it has agreed.
+        let mut agreed = set & if self.common.legacy { STATUS_DRIVER_OK } else { STATUS_FEATURES_OK } != 0;
+        if agreed && !self.common.legacy {
+            let accepted = self.common.driver_features;
+            let refused = accepted & !self.offered(cx);
+            if refused != 0 || !self.common.modern() {
+                cx.guest_error(format_args!("driver accepts features {accepted:#x}, of which {refused:#x} are not offered"));
+                // The missing bit tells the driver (§3.1.1).
+                status &= !STATUS_FEATURES_OK;
+                agreed = false;
+            }
+        }
+        self.common.status = status;
+        let queues = self.common.queues.len();
+        let (device, mut io) = self.io(cx);
+        if agreed {
+            device.negotiated(&mut io);
+        }
+        if set & STATUS_DRIVER_OK != 0 {
+            (0..queues).for_each(|queue| device.notify(&mut io, queue));
+        }
     }
 }
 
@@ -169,7 +268,7 @@ impl Io<'_> {
         self.common.broken = true;
         self.common.status |= STATUS_NEEDS_RESET;
         if self.common.modern() && self.common.status & STATUS_DRIVER_OK != 0 {
-            self.common.isr |= ISR_CONFIG;
+            self.common.raise(Raised::Config);
         }
     }
 
@@ -219,7 +318,7 @@ impl Io<'_> {
         let Some(q) = self.common.queues.get_mut(queue).filter(|_| !self.common.broken) else { return };
         let result = q.wants_interrupt(self.cx, event_idx);
         if self.check(queue, result) == Some(true) {
-            self.common.isr |= ISR_QUEUE;
+            self.common.raise(Raised::Queue(queue));
         }
     }
 
@@ -227,7 +326,7 @@ impl Io<'_> {
     pub fn config_changed(&mut self) {
         self.common.generation = self.common.generation.wrapping_add(1);
         if self.common.status & STATUS_DRIVER_OK != 0 {
-            self.common.isr |= ISR_CONFIG;
+            self.common.raise(Raised::Config);
         }
     }
 }
