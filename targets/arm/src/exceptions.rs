@@ -143,6 +143,9 @@ fn target_level(core: &Core<Arm>, exception: &Exception) -> u8 {
     let hcr = if core.target.has_el2 { core.word(sr::HCR_EL2) } else { 0 };
     let scr = if core.target.has_el3 { core.word(sr::SCR_EL3) } else { 0 };
     let tge = hcr >> 27 & 1 != 0 && from <= 1;
+    if let Exception::Sync { class: ec::FP, .. } = exception {
+        return crate::fp_trap_level(core).unwrap_or(1).max(from);
+    }
     let routed = match exception {
         Exception::Irq => (scr >> 1 & 1 != 0, hcr >> 4 & 1 != 0 || tge),
         Exception::Fiq => (scr >> 2 & 1 != 0, hcr >> 3 & 1 != 0 || tge),
@@ -229,6 +232,7 @@ pub fn eret(core: &mut Core<Arm>, _: [u64; 4]) -> Result<u64, Exception> {
         return Err(Exception::UNDEFINED);
     }
     let spsr = core.word(sr::spsr(from));
+    let stepping = sr::step_enabled(core);
     let target = core.word(sr::elr(from));
     *core.word_mut(state::EXCL_ADDRESS) = state::NO_EXCLUSIVE;
     *core.word_mut(state::EVENT) = 1;
@@ -239,7 +243,12 @@ pub fn eret(core: &mut Core<Arm>, _: [u64; 4]) -> Result<u64, Exception> {
     } else {
         *core.word_mut(state::IL) = 1;
     }
-    *core.word_mut(state::SS) = if sr::step_enabled(core) { spsr >> 21 & 1 } else { 0 };
+    // SPSR.SS begins a step only where debug exceptions were not enabled before (D2.12.4).
+    *core.word_mut(state::SS) = match (stepping, sr::step_enabled(core)) {
+        (true, _) => state::STEPPED,
+        (false, true) => spsr >> 21 & 1,
+        (false, false) => 0,
+    };
     *core.word_mut(state::PC) = target;
     core.attention = true;
     Ok(0)
@@ -262,9 +271,12 @@ fn write_pstate(core: &mut Core<Arm>, spsr: u64) {
 /// The interrupt or debug exception to take now.
 pub fn interrupt(core: &mut Core<Arm>) -> Option<Exception> {
     core.attention = false;
-    if sr::step_enabled(core) && core.word(state::SS) == 0 {
-        // Step class; ISV and EX are not given.
-        return Some(Exception::sync(ec::STEP, 0b10_0010));
+    let ss = core.word(state::SS);
+    if sr::step_enabled(core) && ss & 1 == 0 {
+        // ISV: an instruction was stepped; EX: it was a load-exclusive.
+        let isv = ss & state::STEPPED != 0;
+        let ex = isv && ss & state::STEPPED_EXCLUSIVE != 0;
+        return Some(Exception::sync(ec::STEP, 0b10_0010 | (isv as u32) << 24 | (ex as u32) << 6));
     }
     let pins = core.lines.pins();
     if pins == 0 {
@@ -315,7 +327,9 @@ pub fn hvc(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
     if core.target.conduit == Some(psci::Conduit::Hvc) {
         return psci::call(core).map(|()| 0).and(Err(Exception::Answered));
     }
-    if !core.target.has_el2 {
+    // SCR_EL3.HCE, or HCR_EL2.HCD where there is no EL3.
+    let disabled = if core.target.has_el3 { core.word(sr::SCR_EL3) >> 8 & 1 == 0 } else { core.word(sr::HCR_EL2) >> 29 & 1 != 0 };
+    if !core.target.has_el2 || disabled {
         return Err(Exception::UNDEFINED);
     }
     Err(Exception::Sync { class: ec::HVC, iss: a[0] as u32 & 0xffff, far: None, next: true })
@@ -328,7 +342,8 @@ pub fn smc(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
     if core.target.conduit == Some(psci::Conduit::Smc) {
         return psci::call(core).map(|()| 0).and(Err(Exception::Answered));
     }
-    if !core.target.has_el3 {
+    // SCR_EL3.SMD.
+    if !core.target.has_el3 || core.word(sr::SCR_EL3) >> 7 & 1 != 0 {
         return Err(Exception::UNDEFINED);
     }
     Err(Exception::Sync { class: ec::SMC, iss: a[0] as u32 & 0xffff, far: None, next: true })

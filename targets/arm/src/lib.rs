@@ -139,6 +139,11 @@ impl Arm {
 
 /// Whether access to FP and SIMD registers traps at the present level.
 pub fn fp_traps(core: &Core<Arm>) -> bool {
+    fp_trap_level(core).is_some()
+}
+
+/// The level that access to FP and SIMD registers traps to, where it does.
+pub fn fp_trap_level(core: &Core<Arm>) -> Option<u8> {
     let level = el(core);
     let fpen = core.word(sysregs::CPACR_EL1) >> 20 & 3;
     let el1 = match level {
@@ -148,7 +153,12 @@ pub fn fp_traps(core: &Core<Arm>) -> bool {
     };
     let el2 = core.target.has_el2 && level <= 2 && core.word(sysregs::CPTR_EL2) >> 10 & 1 != 0;
     let el3 = core.target.has_el3 && core.word(sysregs::CPTR_EL3) >> 10 & 1 != 0;
-    el1 || el2 || el3
+    match (el1, el2, el3) {
+        (true, _, _) => Some(1),
+        (_, true, _) => Some(2),
+        (_, _, true) => Some(3),
+        _ => None,
+    }
 }
 
 /// Brings the word that allows the host's floating point up to date with FPCR and FPSR.
@@ -165,14 +175,23 @@ fn step_one(core: &mut Core<Arm>, word: u32) -> Step {
         Some(id) => a64::Table::<Core<Arm>>::FUNCTIONS[id as usize](core, word),
         None => undefined(core, word),
     };
+    let exclusive = matches!(a64::decode(word), Some(a64::Id::LDXR | a64::Id::LDXP));
+    let stepped = state::STEPPED | if exclusive { state::STEPPED_EXCLUSIVE } else { 0 };
     let pc = match step {
-        Step::Fault => return Step::Fault,
+        Step::Fault => {
+            // A call is complete when its exception is taken (D2.12.5): the next step follows it.
+            if matches!(core.pending, Some(Exception::Sync { next: true, .. } | Exception::Answered)) {
+                *core.word_mut(state::SS) = stepped;
+                core.attention = true;
+            }
+            return Step::Fault;
+        }
         Step::Jumped => core.run.target_pc,
         Step::Exit => core.pc(),
         Step::Next | Step::Resync => core.run.next_pc,
     };
     if step != Step::Exit {
-        *core.word_mut(state::SS) = 0;
+        *core.word_mut(state::SS) = stepped;
     }
     *core.word_mut(state::PC) = pc;
     core.attention = true;
@@ -203,13 +222,13 @@ impl Target for Arm {
     fn decode(core: &Core<Arm>, pc: u64, bytes: &[u8], mode: u16) -> Option<Decoded<Arm>> {
         use proteus_exec::scan::{Ends, Seen};
         let word = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
-        let ends = Seen { ends: Ends::State, exact: true, memory: false, helper: true, special: true };
-        let special = |interpret| Some(Decoded { word, length: 4, interpret, seen: ends });
-        if Mode(mode).has(Mode::ILLEGAL) {
-            return special(illegal);
-        }
+        let ends = Seen { ends: Ends::State, exact: true, memory: false, helper: true };
+        let special = |interpret| Some(Decoded { word, length: 4, interpret, seen: ends, special: true });
         if sysregs::breakpoint_at(core, pc) {
             return special(breakpoint);
+        }
+        if Mode(mode).has(Mode::ILLEGAL) {
+            return special(illegal);
         }
         if Mode(mode).has(Mode::STEP) {
             return special(step_one);
@@ -217,7 +236,7 @@ impl Target for Arm {
         match a64::decode(word).filter(|&id| core.target.has(a64::FEATURES[id as usize])) {
             Some(id) => {
                 let seen = a64::Table::<Scan>::FUNCTIONS[id as usize](&mut Scan::new(pc, 4, mode), word);
-                Some(Decoded { word, length: 4, interpret: a64::Table::<Core<Arm>>::FUNCTIONS[id as usize], seen })
+                Some(Decoded { word, length: 4, interpret: a64::Table::<Core<Arm>>::FUNCTIONS[id as usize], seen, special: false })
             }
             None => special(undefined),
         }

@@ -73,9 +73,12 @@ fn level(k: u32) -> u8 {
 /// Bytes that DC ZVA writes: 64 on every model here.
 const ZVA: u64 = 64;
 
-/// SYS, as a helper.
+/// SYS, as a helper: the key, with Rt above it, and the value.
 pub fn sys(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
-    let (k, v) = (a[0] as u32, a[1]);
+    maintain(core, a[0] as u32 & 0xffff, a[1]).map_err(|e| sr::named(e, a[0], false))
+}
+
+fn maintain(core: &mut Core<Arm>, k: u32, v: u64) -> Result<u64, Exception> {
     let now = el(core);
     if now < level(k) {
         return Err(Exception::UNDEFINED);
@@ -107,7 +110,7 @@ pub fn sys(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
 fn check_line(core: &mut Core<Arm>, address: u64, write: bool) -> Result<(), Exception> {
     let access = if write { Access::Write } else { Access::Read };
     let level = el(core);
-    match mmu::translate_for(core, address, access, level) {
+    match mmu::translate_for(core, address, access, level, false) {
         Ok(_) => Ok(()),
         Err(fsc) => Err(abort(Access::Write, address, fsc | 1 << 8)),
     }

@@ -194,7 +194,7 @@ fn block_allowed(granule: u32, level: u32) -> bool {
 }
 
 /// Permissions of a leaf for an access at `level_el`: read, write, execute.
-fn permissions(core: &Core<Arm>, r: u8, level_el: u8, leaf: &Leaf) -> (bool, bool, bool) {
+fn permissions(core: &Core<Arm>, r: u8, level_el: u8, leaf: &Leaf, pan: bool) -> (bool, bool, bool) {
     let a = leaf.attributes;
     let ap = a >> 6 & 3;
     let wxn = core.word(sr::sctlr(r)) >> 19 & 1 != 0;
@@ -213,7 +213,7 @@ fn permissions(core: &Core<Arm>, r: u8, level_el: u8, leaf: &Leaf) -> (bool, boo
     let w = !read_only;
     // What EL0 can write EL1 never executes.
     let x = !pxn && !(user && w) && !(wxn && w);
-    let pan = core.word(state::PAN) & 1 != 0 && user;
+    let pan = pan && core.word(state::PAN) & 1 != 0 && user;
     (!pan, w && !pan, x)
 }
 
@@ -223,8 +223,9 @@ fn is_device(core: &Core<Arm>, r: u8, attributes: u64) -> bool {
     core.word(sysregs::mair(r)) >> (8 * index) & 0xf0 == 0
 }
 
-/// Translates for level `level_el`; the error is a fault status.
-pub fn translate_for(core: &Core<Arm>, address: u64, access: Access, level_el: u8) -> Result<Translation, u32> {
+/// Translates for level `level_el`; the error is a fault status. `pan` is whether PSTATE.PAN counts
+/// where it is set: it does not for address translation and cache maintenance instructions.
+pub fn translate_for(core: &Core<Arm>, address: u64, access: Access, level_el: u8, pan: bool) -> Result<Translation, u32> {
     let r = regime(level_el);
     if core.word(sr::sctlr(r)) & 1 == 0 {
         let limit = 1u64 << pa_bits(core.target.id.mmfr0 & 15).min(48);
@@ -239,7 +240,7 @@ pub fn translate_for(core: &Core<Arm>, address: u64, access: Access, level_el: u
     if leaf.attributes >> 10 & 1 == 0 {
         return Err(ACCESS_FLAG + leaf.level);
     }
-    let (read, write, execute) = permissions(core, r, level_el, &leaf);
+    let (read, write, execute) = permissions(core, r, level_el, &leaf, pan);
     let allowed = match access {
         Access::Read => read,
         Access::Write => write,
@@ -256,17 +257,21 @@ pub fn translate(core: &mut Core<Arm>, address: u64, access: Access, unprivilege
     // The context that is selected says for whom: the slow path of an unprivileged access has
     // selected that of EL0.
     let level = if unprivileged || core.unprivileged_now { 0 } else { el(core) };
-    translate_for(core, address, access, level).map_err(|fsc| abort(access, address, fsc))
+    translate_for(core, address, access, level, true).map_err(|fsc| abort(access, address, fsc))
 }
 
 /// AT S1Exy: the translation goes to PAR_EL1.
 pub fn address_translate(core: &mut Core<Arm>, address: u64, level_el: u8, write: bool) {
     let access = if write { Access::Write } else { Access::Read };
-    let par = match translate_for(core, address, access, level_el) {
+    let par = match translate_for(core, address, access, level_el, false) {
         Ok(t) => {
-            let off = core.word(sr::sctlr(regime(level_el))) & 1 == 0;
-            let attr = if off || t.device { 0 } else { 0xff };
-            attr << 56 | 1 << 11 | 2 << 7 | t.phys & 0x000f_ffff_ffff_f000
+            let r = regime(level_el);
+            let off = core.word(sr::sctlr(r)) & 1 == 0;
+            let descriptor = if off { 0 } else { walk(core, r, address).map_or(0, |l| l.attributes) };
+            let attr = if off { 0 } else { core.word(sr::mair(r)) >> (8 * (descriptor >> 2 & 7)) & 0xff };
+            // Device and Normal non-cacheable memory is Outer Shareable whatever the descriptor says.
+            let shareability = if attr & 0xf0 == 0 || attr == 0x44 { 2 } else { descriptor >> 8 & 3 };
+            attr << 56 | 1 << 11 | shareability << 7 | t.phys & 0x000f_ffff_ffff_f000
         }
         Err(fsc) => 1 << 11 | (fsc as u64) << 1 | 1,
     };

@@ -30,6 +30,10 @@ pub const PAN: Slot = Slot(40);
 pub const UAO: Slot = Slot(41);
 /// PSTATE.SS, bit 0.
 pub const SS: Slot = Slot(42);
+/// In [`SS`]: an instruction has been stepped, for the syndrome of the step exception.
+pub const STEPPED: u64 = 1 << 1;
+/// In [`SS`]: it was a load-exclusive.
+pub const STEPPED_EXCLUSIVE: u64 = 1 << 2;
 /// PSTATE.IL, bit 0.
 pub const IL: Slot = Slot(43);
 /// PSTATE.DIT, bit 0.

@@ -409,8 +409,8 @@ fn trap(k: u32, rt: u32, read: bool) -> Exception {
     Exception::sync(exceptions::ec::SYSREG, op0 << 20 | op2 << 17 | op1 << 14 | crn << 10 | rt << 5 | crm << 1 | read as u32)
 }
 
-/// The trap that an EL0 access raises where EL1 has not allowed it. `rt` is not known here and
-/// given as the zero register's number.
+/// The trap that an EL0 access raises where EL1 has not allowed it. What the register is, and
+/// Rt, is put in by [`named`] where the instruction is known.
 pub fn el0_trap(k: u32, read: bool) -> Exception {
     trap(k, 31, read)
 }
@@ -420,9 +420,21 @@ fn unknown(core: &Core<Arm>, k: u32, what: &str) -> Exception {
     Exception::UNDEFINED
 }
 
-/// MRS, as a helper.
+/// Gives a trap of a system register or instruction access the syndrome of the instruction whose
+/// key, with Rt above it, is `k_rt`.
+pub fn named(e: Exception, k_rt: u64, read: bool) -> Exception {
+    match e {
+        Exception::Sync { class: exceptions::ec::SYSREG, .. } => trap(k_rt as u32 & 0xffff, (k_rt >> 16) as u32 & 31, read),
+        e => e,
+    }
+}
+
+/// MRS, as a helper: the key, with Rt above it.
 pub fn mrs(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
-    let k = a[0] as u32;
+    read(core, a[0] as u32 & 0xffff).map_err(|e| named(e, a[0], true))
+}
+
+fn read(core: &mut Core<Arm>, k: u32) -> Result<u64, Exception> {
     let level = el(core);
     match ROWS.get(INDEX[k as usize & 0xffff] as usize) {
         Some(r) if level >= r.read && r.when.hold(core) => match r.get {
@@ -438,9 +450,12 @@ pub fn mrs(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
     }
 }
 
-/// MSR (register), as a helper.
+/// MSR (register), as a helper: the key, with Rt above it, and the value.
 pub fn msr(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
-    let (k, v) = (a[0] as u32, a[1]);
+    write(core, a[0] as u32 & 0xffff, a[1]).map_err(|e| named(e, a[0], false))
+}
+
+fn write(core: &mut Core<Arm>, k: u32, v: u64) -> Result<u64, Exception> {
     let level = el(core);
     let i = INDEX[k as usize & 0xffff] as usize;
     match ROWS.get(i) {
@@ -563,7 +578,9 @@ pub fn msr_imm(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
     let level = el(core);
     match field {
         FIELD_DAIFSET | FIELD_DAIFCLR => {
-            daif_check(core, false)?;
+            // The encoding of the instruction: op0 is 0, CRm the immediate, Rt all ones.
+            let op2 = if field == FIELD_DAIFSET { 6 } else { 7 };
+            daif_check(core, false).map_err(|e| named(e, key(0, 3, 4, v as u16 & 15, op2) as u64 | 31 << 16, false))?;
             let bits = (v & 15) << 6;
             let old = core.word(state::DAIF);
             *core.word_mut(state::DAIF) = if field == FIELD_DAIFSET { old | bits } else { old & !bits };

@@ -35,7 +35,7 @@ use proteus_arm::sysregs::{self as sr, ROWS};
 use proteus_arm::{Arm, Configuration, exceptions, models, psci::Conduit, state};
 use proteus_exec::ops::{Ops, Slot};
 use proteus_exec::system::System;
-use proteus_exec::{Core, Cpu, InstructionClock, Target, Thresholds, WORDS};
+use proteus_exec::{Core, Cpu, InstructionClock, Stop, Target, Thresholds, WORDS};
 use proteus_model::ram::Region;
 use proteus_model::{CoreId, Line as Pin, Machine, MachineBuilder};
 use std::collections::hash_map::Entry;
@@ -247,7 +247,10 @@ impl State {
         };
         let (low, ram) = (read(0, LOW_BYTES), read(RAM, RAM_BYTES));
         let sp = [0, 1, 2, 3].map(|n| exceptions::read_sp(core, n));
-        State { words: core.regs, pc: core.pc(), nzcv: core.nzcv(), sp, halted: core.halted, low, ram }
+        let mut words = core.regs;
+        // The other bits are the emulator's own notes.
+        words[state::SS.0 as usize] &= 1;
+        State { words, pc: core.pc(), nzcv: core.nzcv(), sp, halted: core.halted, low, ram }
     }
 
     fn put(&self, core: &mut Core<Arm>) {
@@ -519,8 +522,15 @@ fn run(cpus: &mut Cpus, line: &Line, tier: Tier) -> Result<(), String> {
     let want = expected(line, &start)?;
     start.put(core);
     core.attention = true;
-    // One more: the `b .` after the words, or in the vector.
-    cpu.run(line.words.len() as i64 + 1);
+    // One more: the `b .` after the words, or in the vector. A run may end early to have the
+    // state looked at.
+    let end = core.retired + line.words.len() as u64 + 1;
+    for _ in 0..8 {
+        let left = end as i64 - cpu.core.retired as i64;
+        if left <= 0 || matches!(cpu.run(left), Stop::Halted | Stop::Off) {
+            break;
+        }
+    }
     compare(&start, &want, &State::of(&mut cpu.core))
 }
 

@@ -174,13 +174,19 @@ pub fn key(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> u32 {
     op0 << 14 | op1 << 11 | crn << 7 | crm << 3 | op2
 }
 
+/// A key with Rt above it, for the syndrome of a trap.
+#[inline(always)]
+fn key_and_rt<O: Ops>(o: &mut O, k: u32, rt: u32) -> O::V {
+    o.imm((k | rt << 16) as u64)
+}
+
 /// SYS: cache, TLB and address translation maintenance.
 pub fn sys<O: Ops>(o: &mut O, a: &Sys) -> R<O> {
     let k = key(1, a.op1, a.crn, a.crm, a.op2);
     if !sysregs::is_instruction(k) {
         return undefined(o);
     }
-    let kv = o.imm(k as u64);
+    let kv = key_and_rt(o, k, a.rt);
     let v = x(o, a.rt);
     o.call(helpers::SYS, &[kv, v])?;
     Ok(if sysregs::instruction_resyncs(k) { Flow::Resync } else { Flow::Next })
@@ -207,7 +213,7 @@ pub fn mrs<O: Ops>(o: &mut O, a: &Sysreg) -> R<O> {
         set_x(o, a.rt, v);
         return Ok(Flow::Next);
     }
-    let kv = o.imm(k as u64);
+    let kv = key_and_rt(o, k, a.rt);
     let v = o.call(helpers::MRS, &[kv])?;
     set_x(o, a.rt, v);
     Ok(Flow::Next)
@@ -231,7 +237,7 @@ pub fn msr<O: Ops>(o: &mut O, a: &Sysreg) -> R<O> {
         o.set(slot, v);
         return Ok(Flow::Next);
     }
-    let kv = o.imm(k as u64);
+    let kv = key_and_rt(o, k, a.rt);
     let v = x(o, a.rt);
     o.call(helpers::MSR, &[kv, v])?;
     Ok(if sysregs::write_resyncs(k) { Flow::Resync } else { Flow::Next })
