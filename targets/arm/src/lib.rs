@@ -204,6 +204,11 @@ fn undefined(core: &mut Core<Arm>, word: u32) -> Step {
     Step::Fault
 }
 
+fn misaligned(core: &mut Core<Arm>, _: u32) -> Step {
+    core.raise(exceptions::bus_error(core.run.pc, Access::Fetch, BusError::Alignment));
+    Step::Fault
+}
+
 fn breakpoint(core: &mut Core<Arm>, _: u32) -> Step {
     core.raise(Exception::sync(exceptions::ec::BREAKPOINT, 0b10_0010));
     Step::Fault
@@ -221,9 +226,14 @@ impl Target for Arm {
 
     fn decode(core: &Core<Arm>, pc: u64, bytes: &[u8], mode: u16) -> Option<Decoded<Arm>> {
         use proteus_exec::scan::{Ends, Seen};
-        let word = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?);
+        let aligned = pc & 3 == 0;
+        let word = if aligned { u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) } else { 0 };
         let ends = Seen { ends: Ends::State, exact: true, memory: false, helper: true };
         let special = |interpret| Some(Decoded { word, length: 4, interpret, seen: ends, special: true });
+        // A fetch that the TLB answers is not translated, so that the pc is checked here as well.
+        if !aligned {
+            return special(misaligned);
+        }
         if sysregs::breakpoint_at(core, pc) {
             return special(breakpoint);
         }

@@ -33,11 +33,13 @@ use capstone::prelude::*;
 use proteus_arm::a64::{self, Feature, Id};
 use proteus_arm::sysregs::{self as sr, ROWS};
 use proteus_arm::{Arm, Configuration, exceptions, models, psci::Conduit, state};
+use proteus_arm_glue::compiler;
 use proteus_exec::ops::{Ops, Slot};
 use proteus_exec::system::System;
 use proteus_exec::{Core, Cpu, InstructionClock, Stop, Target, Thresholds, WORDS};
 use proteus_model::ram::Region;
 use proteus_model::{CoreId, Line as Pin, Machine, MachineBuilder};
+use proteus_translator::Options;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -105,6 +107,8 @@ const PAGES: &[(u64, u64)] = &[
 enum Tier {
     /// Each instruction interpreted.
     Interpreter,
+    /// Run once interpreted, which has every block compiled, and then again.
+    Compiled,
 }
 
 type Settings = Vec<(String, String)>;
@@ -381,6 +385,10 @@ fn new_cpu(line: &Line, tier: Tier) -> Result<Cpu<Arm>, String> {
     let core = Core::new(CoreId(0), Arm::new(&configuration), machine, system);
     Ok(match tier {
         Tier::Interpreter => Cpu::new(core, None, Thresholds { compile: u32::MAX }),
+        Tier::Compiled => {
+            let compiler = compiler(Options { at_once: true, ..Options::default() }).map_err(|e| format!("no compiler: {e:?}"))?;
+            Cpu::new(core, Some(compiler.tier()), Thresholds { compile: 1 })
+        }
     })
 }
 
@@ -399,7 +407,6 @@ fn cpu_for<'a>(cpus: &'a mut Cpus, line: &Line, tier: Tier) -> Result<&'a mut Cp
     core.machine.poke(RAM, &[0; RAM_BYTES as usize]).expect("RAM");
     <Arm as Target>::reset(core);
     core.powered = true;
-    core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: core.retired });
     core.lines.set(Pin::IRQ, last(&line.before, "irq").is_some());
     core.lines.set(Pin::FIQ, last(&line.before, "fiq").is_some());
     cpu.forget();
@@ -520,7 +527,33 @@ fn run(cpus: &mut Cpus, line: &Line, tier: Tier) -> Result<(), String> {
     let code: Vec<u8> = line.words.iter().flat_map(|w| w.to_le_bytes()).collect();
     start.memory(start.pc, code.len())?.copy_from_slice(&code);
     let want = expected(line, &start)?;
+    go(cpu, line, &start);
+    if tier == Tier::Compiled {
+        again(cpu, &start);
+        go(cpu, line, &start);
+    }
+    compare(&start, &want, &State::of(&mut cpu.core))
+}
+
+/// Makes ready for a second run of what has been compiled: translations go, and blocks of code
+/// that the first run changed.
+fn again(cpu: &mut Cpu<Arm>, start: &State) {
+    let core = &mut *cpu.core;
+    let now = State::of(core);
+    for page in (0..RAM_BYTES as usize).step_by(4096) {
+        if now.ram[page..page + 4096] != start.ram[page..page + 4096] {
+            core.stale.push((RAM + page as u64, 4096));
+        }
+    }
+    core.tlb.flush(|_| true);
+    core.jumps.clear();
+}
+
+/// Runs the line's words from `start`.
+fn go(cpu: &mut Cpu<Arm>, line: &Line, start: &State) {
+    let core = &mut *cpu.core;
     start.put(core);
+    core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: core.retired });
     core.attention = true;
     // One more: the `b .` after the words, or in the vector. A run may end early to have the
     // state looked at.
@@ -531,7 +564,6 @@ fn run(cpus: &mut Cpus, line: &Line, tier: Tier) -> Result<(), String> {
             break;
         }
     }
-    compare(&start, &want, &State::of(&mut cpu.core))
 }
 
 /// The name of a word for messages, as the lines have it.
@@ -618,6 +650,11 @@ fn run_all(tier: Tier) {
 #[test]
 fn interpreter() {
     run_all(Tier::Interpreter);
+}
+
+#[test]
+fn compiled() {
+    run_all(Tier::Compiled);
 }
 
 /// A text in one form: single spaces, lower case.
