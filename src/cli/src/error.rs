@@ -65,3 +65,9 @@ pub(crate) fn shorten(text: &str) -> String {
         None => text.into(),
     }
 }
+
+/// Prints a line to standard error. That it is closed is nobody's error: `eprintln` would panic.
+pub(crate) fn say(line: impl fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -53,7 +53,7 @@ fn status(args: Vec<OsString>, built_for: Option<TargetName>) -> u8 {
             0
         }
         Err((text, status)) => {
-            eprint!("{text}");
+            error::say(text.trim_end());
             status
         }
     }
@@ -73,13 +73,13 @@ fn system(program: &str, args: impl IntoIterator<Item = OsString>, target: Optio
         Ok(Request::Run(config)) => run::run(&config, target),
     };
     result.unwrap_or_else(|e| {
-        eprintln!("{e}");
+        crate::error::say(format_args!("{e}"));
         1
     })
 }
 
 /// Prints to standard output; a reader that has gone (`| head`) is no error.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -19,6 +19,7 @@ use super::monitor::{self, Subject};
 use super::network::Networks;
 use super::semihost::Host;
 use super::storage::Storage;
+use super::tier::Translator;
 use crate::config::*;
 use crate::error::{Problem, UsageError, shorten};
 use crate::target::TargetName;
@@ -210,7 +211,8 @@ fn start_monitors(config: &Config, consoles: &Consoles, shared: &[String], subje
         }
     }
     for id in ids {
-        monitor::start(&consoles.all, &id, subject.clone()).map_err(fail)?;
+        let mux = config.chardevs.iter().any(|c| c.id == id && c.properties.clone().take_bool("mux") == Ok(Some(true)));
+        monitor::start(&consoles.all, &id, mux || shared.contains(&id), subject.clone()).map_err(fail)?;
     }
     Ok(())
 }
@@ -262,7 +264,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         return Err(Problem(text).at(program, "-serial"));
     }
     for id in networks.unused() {
-        eprintln!("{program}: warning: netdev {id} has no peer");
+        crate::error::say(format_args!("{program}: warning: netdev {id} has no peer"));
     }
     let door = Arc::downgrade(machine);
     consoles.on_exit(move |code| {
@@ -271,7 +273,8 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         }
     });
     let semihosting = Host::new(config, &consoles, &built, memory, wall_clock, &control)?;
-    let mut cpus = plan.build(&built, semihosting);
+    let translator = Translator::new(program, plan.executor);
+    let mut cpus = plan.build(&built, &translator, semihosting);
     built.load().map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
     cores::reset(&mut cpus, &built);
     let chardevs = Arc::new(consoles.all);
@@ -280,7 +283,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         control: control.clone(),
         chardevs: Arc::downgrade(&chardevs),
         name: config.name.guest.clone(),
-        executor: plan.executor.describe().into(),
+        executor: Box::new(move || translator.describe()),
         power_button: true,
     });
     Ok(Emulator { built, cpus, plan, chardevs, control, networks })

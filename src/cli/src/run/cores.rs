@@ -10,12 +10,16 @@ use proteus_exec::{Core, Cpu, Target, Thresholds};
 use proteus_machines::{Board, BuiltBoard, Conduit, CoreStart};
 use proteus_model::CoreId;
 
+use super::tier::Translator;
 use crate::config::{AcceleratorKind, Config, IcountShift, TcgThread};
 use crate::error::{Problem, UsageError, shorten};
 use crate::keyval::boolean;
 
 /// Interpretations of a block before it is offered to the translator.
 const COMPILE_AFTER: u32 = 64;
+
+/// Bytes of translated code that may be kept.
+const CODE_SIZES: std::ops::RangeInclusive<u64> = 4 << 20..=1 << 30;
 
 /// The shift of `-icount auto`: 8 ns an instruction, near what a core of such a board does. QEMU
 /// adjusts it to the host while the guest runs; here it is fixed, so that runs repeat.
@@ -28,19 +32,12 @@ const ABSENT: &[&str] = &["pauth", "pauth-qarma3", "pauth-qarma5", "sve", "sme",
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Executor {
     /// The interpreter, and the translator for what is hot.
-    Translator,
+    Translator {
+        /// `tb-size=`: bytes of translated code at most.
+        code_size: Option<u64>,
+    },
     /// The interpreter alone.
     Interpreter,
-}
-
-impl Executor {
-    /// For `info jit`.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Executor::Translator => "interpreter, and translation of hot code",
-            Executor::Interpreter => "interpreter",
-        }
-    }
 }
 
 /// The processors as the command line asks for them.
@@ -72,7 +69,7 @@ impl Plan {
     }
 
     /// Makes the cores of a built machine, in their reset state.
-    pub fn build(&self, built: &BuiltBoard, semihosting: Option<Arc<dyn Semihosting>>) -> Vec<Cpu<Arm>> {
+    pub fn build(&self, built: &BuiltBoard, translator: &Translator, semihosting: Option<Arc<dyn Semihosting>>) -> Vec<Cpu<Arm>> {
         let machine = &built.machine;
         let ids = || (0..self.cores).map(|n| CoreId(n as u16));
         let system = System::new(ids().filter_map(|id| machine.core_lines(id).cloned()));
@@ -89,12 +86,11 @@ impl Plan {
             gic_sysregs: built.gic_version >= 3,
             reset_address: built.start.first().map_or(0, |s| s.pc),
         };
-        let mut tiers = super::tier::tiers(self.executor, self.cores, &system);
         ids()
             .map(|id| {
                 let mut core = Core::new(id, Arm::new(&configuration), machine.clone(), system.clone());
                 core.semihosting = semihosting.clone();
-                Cpu::new(core, tiers.next(), Thresholds { compile: COMPILE_AFTER })
+                Cpu::new(core, translator.tier(), Thresholds { compile: COMPILE_AFTER })
             })
             .collect()
     }
@@ -157,7 +153,7 @@ fn model(config: &Config, board: &Board) -> Result<&'static models::Model, Probl
             // It only chooses how pointers are signed, where they are.
             ("pauth-impdef", true) if model.name == "max" => {
                 let program = &config.program;
-                eprintln!("{program}: warning: -cpu max,pauth-impdef=on: no effect, for pointer authentication is not implemented yet");
+                crate::error::say(format_args!("{program}: warning: -cpu max,pauth-impdef=on: no effect, for pointer authentication is not implemented yet"));
             }
             ("pauth-impdef", false) => {}
             (absent, false) if ABSENT.contains(&absent) => {}
@@ -190,7 +186,7 @@ fn executor(config: &Config) -> Result<Executor, Problem> {
     let mut missing = Vec::new();
     for accel in &config.accelerators {
         let executor = match accel.kind {
-            AcceleratorKind::Tcg => Executor::Translator,
+            AcceleratorKind::Tcg => Executor::Translator { code_size: accel.code_size },
             AcceleratorKind::Interpreter => Executor::Interpreter,
             other => {
                 missing.push(other.name());
@@ -200,8 +196,9 @@ fn executor(config: &Config) -> Result<Executor, Problem> {
         if let Some((key, _)) = accel.properties.0.first() {
             return Err(format!("{}: property '{}' is not implemented", accel.kind.name(), shorten(key)).into());
         }
-        if accel.code_size.is_some() {
-            return Err("tb-size: the size of the code buffer cannot be chosen yet; leave it out".into());
+        if accel.code_size.is_some_and(|n| !CODE_SIZES.contains(&n)) {
+            let (least, most) = (CODE_SIZES.start() >> 20, CODE_SIZES.end() >> 20);
+            return Err(format!("tb-size: the code buffer has from {least} to {most} MiB").into());
         }
         match (accel.thread, config.icount.is_some(), config.smp.cpus) {
             (Some(TcgThread::Multi), true, _) => return Err("thread=multi and -icount exclude each other; give one of them".into()),
@@ -212,7 +209,7 @@ fn executor(config: &Config) -> Result<Executor, Problem> {
         }
     }
     match missing.as_slice() {
-        [] => Ok(Executor::Translator),
+        [] => Ok(Executor::Translator { code_size: None }),
         names => Err(format!("{}: not implemented in Proteus yet; add tcg, as in -accel {} -accel tcg", names.join(", "), names[0]).into()),
     }
 }

@@ -133,7 +133,7 @@ impl SignalWatch {
                     continue;
                 }
                 terminals.restore();
-                eprintln!("{program}: terminating on signal {signal}");
+                crate::error::say(format_args!("{program}: terminating on signal {signal}"));
                 control.send(Command::Signal);
                 let until = Instant::now() + GRACE;
                 while Instant::now() < until && !ended.load(Ordering::SeqCst) {

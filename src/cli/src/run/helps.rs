@@ -164,7 +164,7 @@ fn device_properties(name: &str) -> Result<String, String> {
                 PropertyKind::Bool => "bool",
                 PropertyKind::U64 => "uint64",
                 PropertyKind::Size => "size",
-                PropertyKind::String | PropertyKind::Chardev | PropertyKind::Drive | PropertyKind::Netdev | PropertyKind::Mac => "str",
+                PropertyKind::Blobs | PropertyKind::String | PropertyKind::Chardev | PropertyKind::Drive | PropertyKind::Netdev | PropertyKind::Mac => "str",
             };
             let default = match p.default {
                 PropertyDefault::Required => " (must be given)".to_string(),

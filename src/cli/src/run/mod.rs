@@ -41,7 +41,7 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     let emulator = build::build(config, target)?;
     if let Some(path) = &config.dumpdtb {
         std::fs::write(path, &emulator.built.dtb).map_err(|e| Problem(format!("cannot write '{}': {e}", path.display())).at(&config.program, "-machine dumpdtb"))?;
-        println!("dtb dumped to '{}'. Exiting.", path.display());
+        crate::print(&format!("dtb dumped to {}. Exiting.\n", path.display()));
         return Ok(0);
     }
     let _pidfile = config.pidfile.as_deref().map(PidFile::write).transpose().map_err(|p| p.at(&config.program, "-pidfile"))?;
@@ -105,7 +105,7 @@ impl Run<'_> {
                     Outcome::Request(request) => self.request(request),
                     Outcome::Stopped => self.emulator.control.take().and_then(|command| self.obey(command)),
                     Outcome::Broken => {
-                        eprintln!("{}: internal error: a processor's thread has died; please report this", self.config.program);
+                        crate::error::say(format_args!("{}: internal error: a processor's thread has died; please report this", self.config.program));
                         Some(INTERNAL_ERROR)
                     }
                 }
@@ -184,7 +184,7 @@ impl Run<'_> {
     fn reset(&mut self) -> Option<u8> {
         let e = &mut self.emulator;
         let broken = |e: &dyn std::fmt::Display, program: &str| {
-            eprintln!("{program}: the machine cannot be reset: {e}");
+            crate::error::say(format_args!("{program}: the machine cannot be reset: {e}"));
             Some(INTERNAL_ERROR)
         };
         e.built.machine.reset(Reset::Warm);

@@ -27,7 +27,7 @@ pub struct Subject {
     /// The guest's name.
     pub name: Option<String>,
     /// How the processors are run, for `info jit`.
-    pub executor: String,
+    pub executor: Box<dyn Fn() -> String + Send + Sync>,
     /// Whether the board has a power button.
     pub power_button: bool,
 }
@@ -71,9 +71,7 @@ const COMMANDS: &[Row] = &[
     }),
     row(&["info mtree"], "show what is at which address", mtree),
     row(&["info qtree"], "show the devices", qtree),
-    row(&["info jit"], "show how the processors are run", |s, out| {
-        let _ = writeln!(out, "{}", s.executor);
-    }),
+    row(&["info jit"], "show how the processors are run", |s, out| out.push_str(&(s.executor)())),
 ];
 
 fn help(_: &Subject, out: &mut String) {
@@ -176,28 +174,23 @@ impl Sink for Inbox {
     }
 }
 
-/// Starts a monitor on a back end. It answers once `subject` is set.
-pub fn start(chardevs: &Chardevs, id: &str, subject: Arc<OnceLock<Subject>>) -> Result<(), String> {
+/// Starts a monitor on a back end. It answers once `subject` is set. A `shared`
+/// one says nothing until it has the focus.
+pub fn start(chardevs: &Chardevs, id: &str, shared: bool, subject: Arc<OnceLock<Subject>>) -> Result<(), String> {
     let (sender, events) = channel();
     let chardev = chardevs.attach(id, Arc::new(Inbox { events: Mutex::new(sender) })).map_err(|e| e.to_string())?;
     chardev.set_can_receive(CREDIT);
-    let run = move || serve(&chardev, &events, &subject);
+    let run = move || serve(&chardev, &events, &subject, shared);
     std::thread::Builder::new().name("monitor".into()).spawn(run).map(|_| ()).map_err(|e| format!("cannot start a thread: {e}"))
 }
 
-fn serve(chardev: &Chardev, events: &Receiver<CharEvent>, subject: &OnceLock<Subject>) {
+fn serve(chardev: &Chardev, events: &Receiver<CharEvent>, subject: &OnceLock<Subject>, shared: bool) {
     let mut editor = Editor::default();
-    let mut shared = false;
     let say = |text: &str| chardev.write_blocking(text.replace("\r\n", "\n").replace('\n', "\r\n").as_bytes());
     let banner = format!("QEMU {QEMU_VERSION} monitor - type 'help' for more information\n(qemu) ");
     while let Ok(event) = events.recv() {
         match event {
-            CharEvent::Focus(focus) => {
-                shared = true;
-                if focus {
-                    say(&banner);
-                }
-            }
+            CharEvent::Focus(true) => say(&banner),
             CharEvent::Opened if !shared => say(&banner),
             CharEvent::Input(bytes) => {
                 for byte in bytes {
@@ -225,7 +218,7 @@ mod tests {
             control: Control::new(),
             chardevs: Weak::new(),
             name: Some("guest".into()),
-            executor: "interpreter".into(),
+            executor: Box::new(|| "interpreter\n".into()),
             power_button: false,
         }
     }

@@ -94,7 +94,7 @@ fn start(kind: &str, id: &str, properties: &KeyValues) -> Result<Arc<NetLink>, S
     let inward = Arc::new(Inward::default());
     let net = UserNet::start(spec, inward.clone()).map_err(|e| e.to_string())?;
     for line in net.notices() {
-        eprintln!("{line}");
+        crate::error::say(format_args!("{line}"));
     }
     let link = Arc::new(NetLink { net, inward });
     let _ = link.inward.link.set(Arc::downgrade(&link));
