@@ -142,7 +142,7 @@ impl<T: Target> Ops for Core<T> {
     #[inline(always)]
     fn fp(&mut self, op: FpOp, fmt: Fmt, imm: u32, a: u64, b: u64, c: u64) -> u64 {
         if self.word(T::LAYOUT.fp_fast) != 0
-            && let Some(r) = fp::fast(op, fmt, a, b, c)
+            && let Some(r) = fp::fast(op, fmt, imm, a, b, c)
         {
             return r;
         }
@@ -193,6 +193,10 @@ impl<T: Target> Core<T> {
             return vector::eval_pure(op, esize, imm, a, b, c);
         }
         let mut env = vector::XEnv { fp: T::fp_env(self), saturated: false };
+        // What is set already need not be found again: the host's arithmetic may serve.
+        if self.word(T::LAYOUT.fp_fast) != 0 {
+            env.fp.flags = proteus_float::Flags::INEXACT;
+        }
         let r = vector::eval(op, esize, imm, a, b, c, &mut env);
         T::fp_flags(self, &env.fp, env.saturated);
         r

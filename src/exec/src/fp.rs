@@ -242,7 +242,7 @@ fn fma_long(a: u64, b: u64, c: u64, env: &mut Env) -> u64 {
 /// The result by the host's arithmetic, where it provably raises nothing but Inexact; the caller
 /// has seen that the guest's modes are the default ones and Inexact is set already.
 #[inline(always)]
-pub fn fast(op: FpOp, fmt: Fmt, a: u64, b: u64, c: u64) -> Option<u64> {
+pub fn fast(op: FpOp, fmt: Fmt, imm: u32, a: u64, b: u64, c: u64) -> Option<u64> {
     match fmt {
         Fmt::F64 => match op {
             FpOp::Add => proteus_float::fast_f64(Bin::Add, a, b),
@@ -255,6 +255,13 @@ pub fn fast(op: FpOp, fmt: Fmt, a: u64, b: u64, c: u64) -> Option<u64> {
             FpOp::Min | FpOp::MinNm => proteus_float::fast_f64(Bin::Min, a, b),
             FpOp::Fma => proteus_float::fast_fma_f64(a, b, c),
             FpOp::Sqrt => proteus_float::fast_sqrt_f64(a),
+            FpOp::ToInt => truncate(imm, f64::from_bits(a)),
+            FpOp::FromInt if imm >> 4 & 127 == 0 => Some(integer_value(imm, a, |v| (v as f64).to_bits(), |v| (v as f64).to_bits())),
+            FpOp::Convert if imm == to_format(Fmt::F32) => {
+                // Above the binade of the smallest normal number nothing was tiny before rounding.
+                let r = f64::from_bits(a) as f32;
+                if r.abs() >= 2.0 * f32::MIN_POSITIVE && r.is_finite() { Some(r.to_bits() as u64) } else { None }
+            }
             _ => relation(op, fmt, f64::from_bits(a).partial_cmp(&f64::from_bits(b))?),
         },
         Fmt::F32 => match op {
@@ -268,9 +275,44 @@ pub fn fast(op: FpOp, fmt: Fmt, a: u64, b: u64, c: u64) -> Option<u64> {
             FpOp::Min | FpOp::MinNm => proteus_float::fast_f32(Bin::Min, a, b),
             FpOp::Fma => proteus_float::fast_fma_f32(a, b, c),
             FpOp::Sqrt => proteus_float::fast_sqrt_f32(a),
+            FpOp::ToInt => truncate(imm, f32::from_bits(a as u32) as f64),
+            FpOp::FromInt if imm >> 4 & 127 == 0 => Some(integer_value(imm, a, |v| (v as f32).to_bits() as u64, |v| (v as f32).to_bits() as u64)),
+            FpOp::Convert if imm == to_format(Fmt::F64) => {
+                let v = f32::from_bits(a as u32);
+                if v.is_nan() { None } else { Some((v as f64).to_bits()) }
+            }
             _ => relation(op, fmt, f32::from_bits(a as u32).partial_cmp(&f32::from_bits(b as u32))?),
         },
         Fmt::F16 => None,
+    }
+}
+
+/// Towards zero without fraction bits, where it is in range.
+#[inline(always)]
+fn truncate(imm: u32, v: f64) -> Option<u64> {
+    const TO_I32: u32 = rounding(Some(Rounding::Zero)) | integer(32, true, 0);
+    const TO_I64: u32 = rounding(Some(Rounding::Zero)) | integer(64, true, 0);
+    const TO_U32: u32 = rounding(Some(Rounding::Zero)) | integer(32, false, 0);
+    const TO_U64: u32 = rounding(Some(Rounding::Zero)) | integer(64, false, 0);
+    match imm {
+        TO_I32 if v.abs() < 2147483648.0 => Some(v as i32 as u32 as u64),
+        TO_I64 if v.abs() < 9223372036854775808.0 => Some(v as i64 as u64),
+        TO_U32 if (0.0..4294967296.0).contains(&v) => Some(v as u32 as u64),
+        TO_U64 if (0.0..9223372036854775808.0).contains(&v) => Some(v as i64 as u64),
+        _ => None,
+    }
+}
+
+/// The integer that `imm` says `a` is, to one of two functions; both round once.
+#[inline(always)]
+fn integer_value(imm: u32, a: u64, signed: impl Fn(i64) -> u64, unsigned: impl Fn(u64) -> u64) -> u64 {
+    match (imm >> 13 & 1 != 0, width(imm)) {
+        (true, 16) => signed(a as i16 as i64),
+        (true, 32) => signed(a as i32 as i64),
+        (true, _) => signed(a as i64),
+        (false, 16) => unsigned(a as u16 as u64),
+        (false, 32) => unsigned(a as u32 as u64),
+        (false, _) => unsigned(a),
     }
 }
 
@@ -308,7 +350,7 @@ mod tests {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             seed >> 7 ^ seed << 31
         };
-        for i in 0..200_000u32 {
+        for i in 0..60_000u32 {
             let mut pick = |fmt: Fmt| {
                 let v = next();
                 let special = interesting[v as usize % interesting.len()] | (v >> 40 & 1) << 31;
@@ -321,10 +363,15 @@ mod tests {
             let fmt = if i & 1 == 0 { Fmt::F64 } else { Fmt::F32 };
             let (a, b, c) = (pick(fmt), pick(fmt), pick(fmt));
             for &op in FpOp::ALL {
-                if let Some(r) = fast(op, fmt, a, b, c) {
-                    let mut env = Env::arm();
-                    assert_eq!(r, eval(op, fmt, 0, a, b, c, &mut env), "{op:?} {fmt:?} {a:x} {b:x} {c:x}");
-                    assert_eq!(env.flags.0 & !proteus_float::Flags::INEXACT.0, 0, "{op:?} {fmt:?} {a:x} {b:x} {c:x}");
+                for imm in [0, 1, 2, rounding(Some(Rounding::Zero))]
+                    .into_iter()
+                    .flat_map(|k| [0, 16, 32, 64].map(|w| k | if w == 0 { 0 } else { integer(w, i & 2 != 0, 0) }))
+                {
+                    if let Some(r) = fast(op, fmt, imm, a, b, c) {
+                        let mut env = Env::arm();
+                        assert_eq!(r, eval(op, fmt, imm, a, b, c, &mut env), "{op:?} {fmt:?} {imm:x} {a:x} {b:x} {c:x}");
+                        assert_eq!(env.flags.0 & !proteus_float::Flags::INEXACT.0, 0, "{op:?} {fmt:?} {imm:x} {a:x} {b:x} {c:x}");
+                    }
                 }
             }
         }

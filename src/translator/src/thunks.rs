@@ -186,7 +186,7 @@ extern "C" fn fp<T: Target>(core: &mut Core<T>, desc: u64, a: u64, b: u64, c: u6
     let fmt = [Fmt::F16, Fmt::F32, Fmt::F64, Fmt::F64][(desc >> 8 & 3) as usize];
     let imm = (desc >> 32) as u32;
     if core.word(T::LAYOUT.fp_fast) != 0
-        && let Some(r) = proteus_exec::fp::fast(op, fmt, a, b, c)
+        && let Some(r) = proteus_exec::fp::fast(op, fmt, imm, a, b, c)
     {
         return r;
     }

@@ -1,28 +1,14 @@
 //! Integer operations without an environment, and permutations.
 
-use super::lanes::*;
 use super::XOp;
-
-macro_rules! mask {
-    ($c:expr) => {
-        if $c { T::MAX } else { 0 }
-    };
-}
+use super::lanes::*;
+use super::packed;
 
 /// The operation's meaning; 0 for those of other modules.
 pub(super) fn eval(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128) -> u128 {
     match op {
         XOp::Abs => lanes!(esize, |x = a| (x as S).unsigned_abs()),
         XOp::Neg => lanes!(esize, |x = a| x.wrapping_neg()),
-        XOp::CmpGtS => lanes!(esize, |x = a, y = b| mask!(x as S > y as S)),
-        XOp::CmpGeS => lanes!(esize, |x = a, y = b| mask!(x as S >= y as S)),
-        XOp::CmpGtU => lanes!(esize, |x = a, y = b| mask!(x > y)),
-        XOp::CmpGeU => lanes!(esize, |x = a, y = b| mask!(x >= y)),
-        XOp::CmpTest => lanes!(esize, |x = a, y = b| mask!(x & y != 0)),
-        XOp::MaxS => lanes!(esize, |x = a, y = b| (x as S).max(y as S) as T),
-        XOp::MaxU => lanes!(esize, |x = a, y = b| x.max(y)),
-        XOp::MinS => lanes!(esize, |x = a, y = b| (x as S).min(y as S) as T),
-        XOp::MinU => lanes!(esize, |x = a, y = b| x.min(y)),
         XOp::AbsDiffS => lanes!(esize, |x = a, y = b| (x as S).abs_diff(y as S)),
         XOp::AbsDiffU => lanes!(esize, |x = a, y = b| x.abs_diff(y)),
         // Carries are taken apart from sums, so that no wider type is needed.
@@ -92,20 +78,32 @@ pub(super) fn eval(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128) -> u
 /// Operations that change the number or the size of lanes.
 fn across(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128) -> u128 {
     match op {
-        XOp::WidenU => widening!(esize, |x = a| x as D),
+        XOp::WidenU => packed::spread(esize, a as u64),
         XOp::WidenS => widening!(esize, |x = a| x as S as D),
-        XOp::Narrow => narrowing!(esize, |x = a| x as T),
+        XOp::Narrow => packed::gather(esize, a) as u128,
         XOp::MulWideU => widening!(esize, |x = a, y = b| (x as D).wrapping_mul(y as D)),
         XOp::MulWideS => widening!(esize, |x = a, y = b| (x as S as SD).wrapping_mul(y as S as SD) as D),
         XOp::AddPairsU => pairs!(esize, |x, y = a| x as D + y as D),
         XOp::AddPairsS => pairs!(esize, |x, y = a| (x as S as SD + y as S as SD) as D),
-        XOp::SumAcross => fold(esize, a, |x, y| x.wrapping_add(y)) & mask(esize),
-        XOp::SumAcrossWideU => fold(esize, a, |x, y| x.wrapping_add(y)) & mask(esize + 1),
-        XOp::SumAcrossWideS => fold_signed(esize, a, |x, y| x.wrapping_add(y)) as u128 & mask(esize + 1),
-        XOp::MaxAcrossU => fold(esize, a, |x, y| x.max(y)),
-        XOp::MinAcrossU => fold(esize, a, |x, y| x.min(y)),
-        XOp::MaxAcrossS => fold_signed(esize, a, |x, y| x.max(y)) as u128 & mask(esize),
-        XOp::MinAcrossS => fold_signed(esize, a, |x, y| x.min(y)) as u128 & mask(esize),
+        XOp::SumAcross => packed::fold(esize, a, |x, y| packed::add(esize, x, y)),
+        XOp::SumAcrossWideU => sum(packed::spread(esize, a as u64), packed::spread(esize, (a >> 64) as u64), esize + 1),
+        XOp::SumAcrossWideS => {
+            let (l, h): (u128, u128) = (widening!(esize, |x = a| x as S as D), {
+                let a = a >> 64;
+                widening!(esize, |x = a| x as S as D)
+            });
+            sum(l, h, esize + 1)
+        }
+        XOp::MaxAcrossU => packed::fold(esize, a, |x, y| packed::max(esize, x, y)),
+        XOp::MinAcrossU => packed::fold(esize, a, |x, y| packed::min(esize, x, y)),
+        XOp::MaxAcrossS => {
+            let s = packed::signs(esize);
+            packed::fold(esize, a ^ s, |x, y| packed::max(esize, x, y)) ^ s & packed::lowest(esize)
+        }
+        XOp::MinAcrossS => {
+            let s = packed::signs(esize);
+            packed::fold(esize, a ^ s, |x, y| packed::min(esize, x, y)) ^ s & packed::lowest(esize)
+        }
         XOp::DotU => {
             let (p, q) = (u8s(b), u8s(c));
             let acc = u32s(a);
@@ -125,30 +123,9 @@ fn across(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128) -> u128 {
     }
 }
 
-fn mask(esize: u8) -> u128 {
-    u128::MAX >> (128 - (8u32 << (esize & 3)))
-}
-
-#[inline(always)]
-fn fold(esize: u8, a: u128, f: impl Fn(u128, u128) -> u128) -> u128 {
-    match esize & 3 {
-        0 => u8s(a).into_iter().map(u128::from).reduce(f),
-        1 => u16s(a).into_iter().map(u128::from).reduce(f),
-        2 => u32s(a).into_iter().map(u128::from).reduce(f),
-        _ => u64s(a).into_iter().map(u128::from).reduce(f),
-    }
-    .unwrap_or(0)
-}
-
-#[inline(always)]
-fn fold_signed(esize: u8, a: u128, f: impl Fn(i128, i128) -> i128) -> i128 {
-    match esize & 3 {
-        0 => u8s(a).into_iter().map(|x| x as i8 as i128).reduce(f),
-        1 => u16s(a).into_iter().map(|x| x as i16 as i128).reduce(f),
-        2 => u32s(a).into_iter().map(|x| x as i32 as i128).reduce(f),
-        _ => u64s(a).into_iter().map(|x| x as i64 as i128).reduce(f),
-    }
-    .unwrap_or(0)
+/// The sum of all lanes of both in the lowest.
+fn sum(a: u128, b: u128, esize: u8) -> u128 {
+    packed::fold(esize, packed::add(esize, a, b), |x, y| packed::add(esize, x, y))
 }
 
 /// The low byte of each lane of `1 << esize` bytes in the value.
@@ -183,39 +160,22 @@ fn carryless(a: u64, b: u64) -> u128 {
     out
 }
 
-macro_rules! shuffle {
-    ($esize:expr, $a:expr, $b:expr, |$x:ident, $y:ident, $n:ident, $i:ident| $body:expr) => {
-        match $esize & 3 {
-            0 => shuffle!(@ u8s, from_u8s, 16, $a, $b, |$x, $y, $n, $i| $body),
-            1 => shuffle!(@ u16s, from_u16s, 8, $a, $b, |$x, $y, $n, $i| $body),
-            2 => shuffle!(@ u32s, from_u32s, 4, $a, $b, |$x, $y, $n, $i| $body),
-            _ => shuffle!(@ u64s, from_u64s, 2, $a, $b, |$x, $y, $n, $i| $body),
-        }
-    };
-    (@ $split:ident, $join:ident, $lanes:literal, $a:expr, $b:expr, |$x:ident, $y:ident, $n:ident, $i:ident| $body:expr) => {{
-        let ($x, $y) = ($split($a), $split($b));
-        #[allow(unused_variables)]
-        let $n: usize = $lanes;
-        $join(std::array::from_fn(|$i| $body))
-    }};
-}
-
 fn permute(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128) -> u128 {
+    let bits = 8u32 << (esize & 3);
+    let both = |l: u64, h: u64| l as u128 | (h as u128) << 64;
     match op {
-        XOp::Dup => {
-            let k = imm as usize;
-            shuffle!(esize, a, b, |x, _y, n, _i| x[k % n])
-        }
+        XOp::Dup => packed::splat(esize, (a >> (imm * bits % 128)) as u64),
         XOp::Insert => {
-            let (to, from) = ((imm & 15) as usize, (imm >> 4 & 15) as usize);
-            shuffle!(esize, a, b, |x, y, n, i| if i == to { y[from % n] } else { x[i] })
+            let (to, from) = ((imm & 15) * bits % 128, (imm >> 4 & 15) * bits % 128);
+            let lane = packed::lowest(esize);
+            a & !(lane << to) | (b >> from & lane) << to
         }
-        XOp::Unzip1 => shuffle!(esize, a, b, |x, y, n, i| if i < n / 2 { x[2 * i] } else { y[2 * i - n] }),
-        XOp::Unzip2 => shuffle!(esize, a, b, |x, y, n, i| if i < n / 2 { x[2 * i + 1] } else { y[2 * i + 1 - n] }),
-        XOp::Zip1 => shuffle!(esize, a, b, |x, y, n, i| if i & 1 == 0 { x[i / 2] } else { y[i / 2] }),
-        XOp::Zip2 => shuffle!(esize, a, b, |x, y, n, i| if i & 1 == 0 { x[(n + i) / 2] } else { y[(n + i) / 2] }),
-        XOp::Transpose1 => shuffle!(esize, a, b, |x, y, n, i| if i & 1 == 0 { x[i] } else { y[i - 1] }),
-        XOp::Transpose2 => shuffle!(esize, a, b, |x, y, n, i| if i & 1 == 0 { x[i + 1] } else { y[i] }),
+        XOp::Unzip1 => both(packed::gather(esize, a), packed::gather(esize, b)),
+        XOp::Unzip2 => both(packed::gather(esize, a >> bits), packed::gather(esize, b >> bits)),
+        XOp::Zip1 => packed::spread(esize, a as u64) | packed::spread(esize, b as u64) << bits,
+        XOp::Zip2 => packed::spread(esize, (a >> 64) as u64) | packed::spread(esize, (b >> 64) as u64) << bits,
+        XOp::Transpose1 => a & packed::even(esize) | (b & packed::even(esize)) << bits,
+        XOp::Transpose2 => a >> bits & packed::even(esize) | b & !packed::even(esize),
         XOp::Extract => match imm & 15 {
             0 => a,
             k => a >> (8 * k) | b << (128 - 8 * k),
@@ -224,7 +184,8 @@ fn permute(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128) -> u128 {
             let (table, index, other) = (u8s(a), u8s(b), u8s(c));
             from_u8s(std::array::from_fn(|i| {
                 let k = (index[i] as u32).wrapping_sub(imm);
-                if k < 16 { table[k as usize] } else { other[i] }
+                let found = table[(k & 15) as usize];
+                if k < 16 { found } else { other[i] }
             }))
         }
         XOp::Reverse => {

@@ -45,10 +45,13 @@ macro_rules! lanes {
         #[allow(dead_code)]
         type S = $s;
         $(let $x = $split($a);)+
-        $join(std::array::from_fn(|i| {
+        // A plain loop over arrays: what LLVM vectorises.
+        let mut out = [0 as T; 128 / T::BITS as usize];
+        for (i, to) in out.iter_mut().enumerate() {
             $(let $x = $x[i];)+
-            $body
-        }))
+            *to = $body;
+        }
+        $join(out)
     }};
 }
 pub(super) use lanes;

@@ -6,13 +6,14 @@
 mod crypto;
 mod integer;
 mod lanes;
+mod packed;
 mod saturating;
 #[cfg(test)]
 mod tests;
 
 use crate::fp::{self, FpOp};
 use lanes::*;
-use proteus_float::{Env, Fmt};
+use proteus_float::{Env, Flags, Fmt};
 
 /// What vector operations read and write besides their operands.
 pub struct XEnv {
@@ -328,9 +329,15 @@ fn fp_op(esize: u8, imm: u32, a: u128, b: u128, c: u128, env: &mut Env) -> u128 
     let fmt = format(esize);
     let bits = 8u32 << (esize & 3);
     let lanes = ((imm >> 8 & 7) + 1).min(128 / bits);
+    // Modes are the default ones, and what the host's arithmetic may raise is there already.
+    let fast = env.flags.contains(Flags::INEXACT) && *env == Env { flags: env.flags, ..Env::arm() };
     let mut out = 0u128;
     for i in 0..lanes {
-        let r = fp::eval(op, fmt, imm >> 12, lane(a, esize, i), lane(b, esize, i), lane(c, esize, i), env);
+        let (x, y, z) = (lane(a, esize, i), lane(b, esize, i), lane(c, esize, i));
+        let r = match if fast { fp::fast(op, fmt, imm >> 12, x, y, z) } else { None } {
+            Some(r) => r,
+            None => fp::eval(op, fmt, imm >> 12, x, y, z, env),
+        };
         out |= (r as u128) << (bits * i);
     }
     out
@@ -365,10 +372,19 @@ pub fn eval_pure(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128) -> u12
 fn eval_rest(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128) -> u128 {
     let esize = esize & 3;
     match op {
-        XOp::Add => lanes!(esize, |x = a, y = b| x.wrapping_add(y)),
-        XOp::Sub => lanes!(esize, |x = a, y = b| x.wrapping_sub(y)),
+        XOp::Add => packed::add(esize, a, b),
+        XOp::Sub => packed::sub(esize, a, b),
         XOp::Mul => lanes!(esize, |x = a, y = b| x.wrapping_mul(y)),
-        XOp::CmpEq => lanes!(esize, |x = a, y = b| if x == y { T::MAX } else { 0 }),
+        XOp::CmpEq => !packed::differs(esize, a ^ b),
+        XOp::CmpTest => packed::differs(esize, a & b),
+        XOp::CmpGtU => !packed::at_least(esize, b, a),
+        XOp::CmpGeU => packed::at_least(esize, a, b),
+        XOp::CmpGtS => !packed::at_least(esize, b ^ packed::signs(esize), a ^ packed::signs(esize)),
+        XOp::CmpGeS => packed::at_least(esize, a ^ packed::signs(esize), b ^ packed::signs(esize)),
+        XOp::MaxU => packed::max(esize, a, b),
+        XOp::MinU => packed::min(esize, a, b),
+        XOp::MaxS => packed::max(esize, a ^ packed::signs(esize), b ^ packed::signs(esize)) ^ packed::signs(esize),
+        XOp::MinS => packed::min(esize, a ^ packed::signs(esize), b ^ packed::signs(esize)) ^ packed::signs(esize),
         _ if op as u8 >= XOp::AesEncrypt as u8 => crypto::eval(op, a, b, c),
         _ => integer::eval(op, esize, imm, a, b, c),
     }

@@ -1,7 +1,7 @@
 //! Saturating operations. They tell whether any lane saturated.
 
-use super::lanes::*;
 use super::XOp;
+use super::lanes::*;
 
 /// `v` cut to the range of `bits` bits.
 #[inline(always)]
