@@ -10,8 +10,8 @@ use proteus_arm::a64::{self, ALL, COUNT, NAMES, PATTERNS, Table, decode};
 use proteus_arm::{Arm, Configuration, models, state, sysregs};
 use proteus_exec::system::System;
 use proteus_exec::{Core, Step};
-use proteus_model::{CoreId, MachineBuilder};
 use proteus_model::ram::Region;
+use proteus_model::{CoreId, MachineBuilder};
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
@@ -175,7 +175,16 @@ impl Subject {
         let machine = b.build().expect("a machine of memory");
         let system = System::new(machine.core_lines(CoreId(0)).cloned());
         let model = models::find("max").expect("the model");
-        let c = Configuration { model, has_el2: false, has_el3: false, conduit: None, affinities: Arc::from([0]), frequency: 62_500_000, gic_sysregs: false, reset_address: START };
+        let c = Configuration {
+            model,
+            has_el2: false,
+            has_el3: false,
+            conduit: None,
+            affinities: Arc::from([0]),
+            frequency: 62_500_000,
+            gic_sysregs: false,
+            reset_address: START,
+        };
         let mut core = Core::new(CoreId(0), Arm::new(&c), machine, system);
         *core.word_mut(sysregs::CPACR_EL1) = 3 << 20;
         core.resync();
@@ -329,7 +338,13 @@ fn reference(cases: &[(u32, u64)]) -> Vec<Option<State>> {
     let runner = std::env::var("RUNNER").unwrap_or_else(|_| "qemu-aarch64 -cpu max,sve=off,sme=off".to_owned());
     let harness = std::env::var("HARNESS").expect("HARNESS: the path of reference/harness.c, compiled");
     let mut words = runner.split_whitespace();
-    let mut child = Command::new(words.next().expect("a program")).args(words).arg(harness).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the reference runs");
+    let mut child = Command::new(words.next().expect("a program"))
+        .args(words)
+        .arg(harness)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the reference runs");
     let mut to = child.stdin.take().expect("piped");
     let todo = cases.to_vec();
     let writer = std::thread::spawn(move || {

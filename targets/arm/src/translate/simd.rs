@@ -204,4 +204,3 @@ macro_rules! begin {
     }};
 }
 pub(super) use begin;
-

@@ -1,7 +1,7 @@
 //! Advanced SIMD on integers: three registers, two registers, by element, across lanes.
 
-use super::simd::*;
 use super::fp_check;
+use super::simd::*;
 use crate::a64::*;
 use crate::state;
 use proteus_exec::ops::*;

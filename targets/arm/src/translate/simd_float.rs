@@ -1,7 +1,7 @@
 //! Advanced SIMD on floating point.
 
-use super::simd::*;
 use super::fp_check;
+use super::simd::*;
 use super::simd_arith::unzip;
 use super::simd_shift::{form_of, right};
 use crate::a64::*;

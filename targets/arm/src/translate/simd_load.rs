@@ -193,17 +193,8 @@ pub fn ld4_v<O: Ops>(o: &mut O, a: &LdstMulti) -> R<O> {
     let v = load_words(o, b, a.size, 4 << a.q)?;
     write_back(o, a.rn, (a.post, a.rm), b, 32 << a.q);
     let (even, odd) = (x2(o, XOp::Unzip1, f, v[0], v[1]), x2(o, XOp::Unzip2, f, v[0], v[1]));
-    let (even2, odd2) = if a.q != 0 {
-        (x2(o, XOp::Unzip1, f, v[2], v[3]), x2(o, XOp::Unzip2, f, v[2], v[3]))
-    } else {
-        (even, odd)
-    };
-    let out = [
-        x2(o, XOp::Unzip1, f, even, even2),
-        x2(o, XOp::Unzip1, f, odd, odd2),
-        x2(o, XOp::Unzip2, f, even, even2),
-        x2(o, XOp::Unzip2, f, odd, odd2),
-    ];
+    let (even2, odd2) = if a.q != 0 { (x2(o, XOp::Unzip1, f, v[2], v[3]), x2(o, XOp::Unzip2, f, v[2], v[3])) } else { (even, odd) };
+    let out = [x2(o, XOp::Unzip1, f, even, even2), x2(o, XOp::Unzip1, f, odd, odd2), x2(o, XOp::Unzip2, f, even, even2), x2(o, XOp::Unzip2, f, odd, odd2)];
     unpack(o, a, &out);
     Ok(Flow::Next)
 }

@@ -1,7 +1,7 @@
 //! Advanced SIMD: shifts by immediates.
 
-use super::simd::*;
 use super::fp_check;
+use super::simd::*;
 use crate::a64::*;
 use proteus_exec::ops::*;
 
