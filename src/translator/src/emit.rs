@@ -105,8 +105,12 @@ pub struct Emitter<'a> {
     pub(crate) known: Known,
     /// Words kept in variables.
     pub(crate) variables: Vec<(Slot, Variable)>,
+    /// The budget, which `run.budget` has only where something may look.
+    pub(crate) budget: Variable,
     /// By 64-bit value: the 32-bit value that it is the zero extension of.
     pub(crate) narrow: Vec<Option<Value>>,
+    /// By 64-bit value: the value and the constant that it is the sum of.
+    pub(crate) sums: Vec<Option<(Value, u64)>>,
     pub(crate) site: Site,
     pub(crate) mode: u16,
     pub(crate) flow: Option<Flow<V, C>>,
@@ -288,9 +292,22 @@ impl<'a> Emitter<'a> {
         self.known.dirty = false;
     }
 
+    /// Writes the budget where it can be seen.
+    pub(crate) fn write_budget(&mut self) {
+        let v = self.b.use_var(self.budget);
+        self.b.ins().store(STATE, v, self.core, run!(budget));
+    }
+
+    /// Reads the budget, which a call may have taken away.
+    pub(crate) fn read_budget(&mut self) {
+        let v = self.field(run!(budget));
+        self.b.def_var(self.budget, v);
+    }
+
     /// Forgets the words that something else may have written, and reads the variables anew.
     pub(crate) fn forget(&mut self) {
         self.known = Known::default();
+        self.read_budget();
         for (slot, variable) in self.variables.clone() {
             let v = self.field(offset(slot));
             self.b.def_var(variable, v);
@@ -470,6 +487,25 @@ impl<'a> Emitter<'a> {
         self.b.ins().select(none, zero, q)
     }
 
+    /// `x + k`, counted from what `x` is a sum of.
+    fn sum(&mut self, x: Value, k: u64) -> V {
+        let (base, k) = match self.sums.get(x.as_u32() as usize).copied().flatten() {
+            Some((base, j)) => (base, j.wrapping_add(k)),
+            None => (x, k),
+        };
+        if k == 0 {
+            return V::Val(base);
+        }
+        let k_value = self.b.ins().iconst(types::I64, k as i64);
+        let v = self.b.ins().iadd(base, k_value);
+        let i = v.as_u32() as usize;
+        if self.sums.len() <= i {
+            self.sums.resize(i + 64, None);
+        }
+        self.sums[i] = Some((base, k));
+        V::Val(v)
+    }
+
     /// Results that need no instruction.
     fn trivial(&mut self, op: Bin, w: W, a: V, b: V) -> Option<V> {
         match (op, a, b) {
@@ -567,6 +603,10 @@ impl Ops for Emitter<'_> {
                 let f = self.thunk(number::BIN);
                 let call = self.b.ins().call_indirect(self.signatures.three, f, &[n, a, b]);
                 return V::Val(self.b.inst_results(call)[0]);
+            }
+            Bin::Add | Bin::Sub if w == W::W64 && matches!((a, b), (V::Val(_), V::Const(_))) => {
+                let (V::Val(x), V::Const(k)) = (a, b) else { return a };
+                return self.sum(x, if op == Bin::Sub { k.wrapping_neg() } else { k });
             }
             _ => {
                 let (a, b) = (self.operand(w, a), self.operand(w, b));
@@ -751,6 +791,7 @@ impl Ops for Emitter<'_> {
 
     fn call(&mut self, h: Helper, args: &[V]) -> Result<V, Self::Fault> {
         self.settle_flags();
+        self.write_budget();
         let r = self.call_helper(h, args);
         self.forget();
         Ok(V::Val(r))
@@ -766,6 +807,7 @@ impl Ops for Emitter<'_> {
         self.b.ins().brif(c, trap, &[], on, &[]);
         self.begin(trap);
         self.write_flags();
+        self.write_budget();
         self.call_helper(h, args);
         // The helper faults, so this is never reached.
         let fault = self.b.ins().iconst(types::I64, proteus_exec::Left::Fault as i64);

@@ -4,7 +4,7 @@
 use crate::emit::{Emitter, V, offset};
 use crate::thunks::{number, pack_fp};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, types};
 use proteus_exec::ops::*;
 
 impl Emitter<'_> {
@@ -81,6 +81,16 @@ impl Emitter<'_> {
         Some((r, sure))
     }
 
+    /// Goes on with the host's result where it is `sure` and the guest's modes are the host's.
+    pub(crate) fn if_fast(&mut self, sure: Value, (on, result): (Block, Value), cold: Block) {
+        let modes = self.b.create_block();
+        self.b.ins().brif(sure, modes, &[], cold, &[]);
+        self.b.seal_block(modes);
+        self.b.switch_to_block(modes);
+        let fast = self.field(offset(self.shape.layout.fp_fast));
+        self.b.ins().brif(fast, on, &[result.into()], cold, &[]);
+    }
+
     pub(crate) fn emit_fp(&mut self, op: FpOp, fmt: Fmt, imm: u32, operands: [V; 3]) -> V {
         let Some((r, sure)) = self.by_host(op, fmt, operands) else {
             let r = self.fp_thunk(op, fmt, imm, operands);
@@ -88,15 +98,11 @@ impl Emitter<'_> {
             return V::Val(r);
         };
         let int = if fmt == Fmt::F32 { types::I32 } else { types::I64 };
-        let fast = self.field(offset(self.shape.layout.fp_fast));
-        let zero = self.b.ins().iconst(types::I64, 0);
-        let fast = self.b.ins().icmp(IntCC::NotEqual, fast, zero);
-        let both = self.b.ins().band(fast, sure);
         let bits = self.b.ins().bitcast(int, MemFlagsData::new(), r);
         let cold = self.cold();
         let on = self.b.create_block();
         let result = self.b.append_block_param(on, int);
-        self.b.ins().brif(both, on, &[bits.into()], cold, &[]);
+        self.if_fast(sure, (on, bits), cold);
         self.begin(cold);
         let slow = self.fp_thunk(op, fmt, imm, operands);
         let slow = if int == types::I32 { self.b.ins().ireduce(types::I32, slow) } else { slow };

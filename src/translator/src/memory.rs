@@ -23,11 +23,14 @@ fn type_of(m: Mem) -> Type {
 
 impl Emitter<'_> {
     fn slow(&mut self, kind: Kind, address: Value, m: Mem, v: V, new: V) {
+        self.write_flags();
+        self.write_budget();
         let desc = self.b.ins().iconst(types::I64, (pack(kind, m) | self.site.bits()) as i64);
         let pc = self.b.ins().iconst(types::I64, self.site.pc as i64);
         let (v, new) = (self.val(v), self.val(new));
         let f = self.thunk(number::MEMORY);
         self.b.ins().call_indirect(self.signatures.memory, f, &[self.core, address, desc, pc, v, new]);
+        self.read_budget();
     }
 
     fn bounce(&mut self) -> Value {
@@ -39,7 +42,6 @@ impl Emitter<'_> {
     fn place(&mut self, kind: Kind, address: V, m: Mem, v: V, new: V) -> Value {
         let a = self.val(address);
         if m.unprivileged {
-            self.write_flags();
             self.slow(kind, a, m, v, new);
             return self.bounce();
         }
@@ -76,7 +78,6 @@ impl Emitter<'_> {
         let place = self.b.append_block_param(on, types::I64);
         self.b.ins().brif(hit, on, &[host.into()], cold, &[]);
         self.begin(cold);
-        self.write_flags();
         self.slow(kind, a, m, v, new);
         let bounce = self.bounce();
         self.b.ins().jump(on, &[bounce.into()]);
@@ -157,7 +158,6 @@ impl Emitter<'_> {
     /// What an atomic access that compiled code does not make left.
     fn bounced(&mut self, kind: Kind, address: V, m: Mem, v: V, new: V) -> V {
         let a = self.val(address);
-        self.write_flags();
         self.slow(kind, a, m, v, new);
         V::Val(self.field(run!(scratch) + 8 * BOUNCE as i32))
     }

@@ -7,7 +7,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AbiParam, Block, Function, InstBuilder, Signature, UserFuncName, Value, types};
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig, TargetIsa};
 use cranelift_codegen::{Context, control::ControlPlane};
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use proteus_exec::jump::{self, JumpCache};
 use proteus_exec::ops::*;
 use proteus_exec::scan::Ends;
@@ -102,6 +102,7 @@ impl Workshop {
         if !compiled.buffer.relocs().is_empty() {
             return Err(Refused::Cranelift("the code has relocations".into()));
         }
+        if let Ok(f) = std::env::var("DUMP") { let _ = std::fs::write(format!("{f}/{:x}-{}-{:08x}", source.entry.pc, source.blocks.len(), source.blocks[0].code[0].word), compiled.code_buffer()); }
         Ok(compiled.code_buffer().to_vec())
     }
 }
@@ -157,19 +158,23 @@ impl<'a, 'b> Region<'a, 'b> {
         }
         // The entry is entered from outside too.
         parts[0].edges += 1;
-        let e = Emitter {
+        let mut e = Emitter {
             b,
             core,
             shape,
             signatures,
             known: Known::default(),
             variables: Vec::new(),
+            budget: Variable::from_u32(0),
             narrow: Vec::new(),
+            sums: Vec::new(),
             site: Site::default(),
             mode: source.entry.mode,
             flow: None,
             features,
         };
+        e.budget = e.b.declare_var(types::I64);
+        e.read_budget();
         Region { e, source, frontend, parts, by_pc, exits: Vec::new() }
     }
 
@@ -250,7 +255,7 @@ impl<'a, 'b> Region<'a, 'b> {
     /// Takes the block's length off the budget, or leaves.
     fn charge(&mut self, pc: u64, n: i64) {
         let e = &mut self.e;
-        let budget = e.field(run!(budget));
+        let budget = e.b.use_var(e.budget);
         let n = e.b.ins().iconst(types::I64, n);
         let left = e.b.ins().isub(budget, n);
         let zero = e.b.ins().iconst(types::I64, 0);
@@ -263,12 +268,13 @@ impl<'a, 'b> Region<'a, 'b> {
         self.leave(Left::Budget, Some(V::Const(pc)));
         let e = &mut self.e;
         e.begin(on);
-        e.b.ins().store(STATE, left, e.core, run!(budget));
+        e.b.def_var(e.budget, left);
     }
 
     /// Returns to the run loop.
     fn leave(&mut self, why: Left, pc: Option<V>) {
         let e = &mut self.e;
+        e.write_budget();
         if let Some(pc) = pc {
             let slot = e.shape.layout.pc;
             e.set_field(offset(slot), pc);
@@ -371,6 +377,7 @@ impl<'a, 'b> Region<'a, 'b> {
         let e = &mut self.e;
         let slot = e.shape.layout.pc;
         e.set_field(offset(slot), pc);
+        e.write_budget();
         let field = |e: &mut Emitter<'_>, o: usize| V::Val(e.b.ins().load(types::I64, STATE, entry, at + o as i32));
         let entry_pc = field(e, std::mem::offset_of!(jump::Entry, pc));
         let entry_context = field(e, std::mem::offset_of!(jump::Entry, context));
@@ -385,6 +392,7 @@ impl<'a, 'b> Region<'a, 'b> {
         let code = e.b.ins().load(types::I64, STATE, entry, at + std::mem::offset_of!(jump::Entry, code) as i32);
         e.b.ins().return_call_indirect(e.signatures.region, code, &[e.core]);
         e.begin(miss);
-        self.leave(Left::Unlinked, None);
+        let why = e.b.ins().iconst(types::I64, Left::Unlinked as i64);
+        e.b.ins().return_(&[why]);
     }
 }
