@@ -164,7 +164,7 @@ fn permute(op: XOp, esize: u8, imm: u32, a: u128, b: u128, c: u128) -> u128 {
     let bits = 8u32 << (esize & 3);
     let both = |l: u64, h: u64| l as u128 | (h as u128) << 64;
     match op {
-        XOp::Dup => packed::splat(esize, (a >> (imm * bits % 128)) as u64),
+        XOp::Dup => packed::splat(esize, (a >> ((imm & 15) * bits % 128)) as u64),
         XOp::Insert => {
             let (to, from) = ((imm & 15) * bits % 128, (imm >> 4 & 15) * bits % 128);
             let lane = packed::lowest(esize);

@@ -43,7 +43,9 @@ fn product(x: impl Into<i64>, y: impl Into<i64>) -> i64 {
 /// Signed high half of `2bc`, added to or subtracted from a, rounded as asked.
 #[inline(always)]
 fn mul_high(a: impl Into<i64>, product: i64, bits: u32, round: bool, q: &mut bool) -> i128 {
-    let sum = ((a.into() as i128) << bits) + 2 * product as i128 + if round { 1i128 << (bits - 1) } else { 0 };
+    let half = if round { 1i128 << (bits - 1) } else { 0 };
+    // Only lanes of 64 bits, which no instruction has, could wrap.
+    let sum = ((a.into() as i128) << bits).wrapping_add(2 * product as i128 + half);
     clamp_s(sum >> bits, bits, q)
 }
 
