@@ -1,4 +1,5 @@
 //! `proteus-system-arm`: the command line of `qemu-system-arm`.
+#![forbid(unsafe_code)]
 
 fn main() -> std::process::ExitCode {
     proteus_cli::main(std::env::args_os(), Some(proteus_cli::target::TargetName::Arm))

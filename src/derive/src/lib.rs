@@ -1,4 +1,5 @@
 //! `#[derive(State)]` and `registers!`, both used through `proteus-model`.
+#![forbid(unsafe_code)]
 
 mod registers;
 mod state;
