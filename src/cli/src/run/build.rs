@@ -74,7 +74,6 @@ fn refuse_missing(config: &Config) -> Result<(), UsageError> {
         (config.incoming.is_some(), "-incoming"),
         (config.daemonize, "-daemonize"),
         (config.uuid.is_some(), "-uuid"),
-        (!config.fw_cfg.is_empty(), "-fw_cfg"),
         (config.boot != Boot::default(), "-boot"),
         (config.messages != Messages::default(), "-msg"),
         (config.memory.slots > 0 || config.memory.max_size.is_some(), "-m slots,maxmem"),
@@ -85,9 +84,7 @@ fn refuse_missing(config: &Config) -> Result<(), UsageError> {
     if config.monitors.iter().any(|m| m.mode == MonitorMode::Control) {
         return missing("-qmp");
     }
-    if let Some(object) = config.objects.first() {
-        return missing(&format!("-object {}", shorten(&object.kind)));
-    }
+    devices::check_objects(config)?;
     if let Some(vga) = &config.vga {
         return fail(&format!("-vga {}", shorten(vga)), "there is no graphics card yet; give none");
     }
@@ -141,6 +138,15 @@ fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConf
         let path = find_firmware(config, path);
         let bytes = read_file(&path, LARGEST_FIRMWARE).map_err(|e| fail("-bios", e))?;
         b.firmware = Some(Firmware { name: path.display().to_string(), bytes });
+    }
+    for item in &config.fw_cfg {
+        let at = format!("-fw_cfg {}", shorten(&item.name));
+        let contents = match &item.contents {
+            FwCfgContents::Text(text) => text.clone().into_bytes(),
+            FwCfgContents::File(path) => read_file(path, LARGEST_FIRMWARE).map_err(|e| fail(&at, e))?,
+            FwCfgContents::Object(_) => return Err(Problem::new("gen_id: understood by QEMU, not yet implemented in Proteus").at(program, &at)),
+        };
+        b.fw_cfg.push((item.name.clone(), contents));
     }
     b.command_line = config.append.clone().filter(|a| !a.is_empty());
     let repeatable = plan.icount.is_some();

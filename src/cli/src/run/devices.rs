@@ -3,7 +3,7 @@
 use proteus_devices::REGISTRY;
 use proteus_loader::Kernel;
 use proteus_machines::{Backend, LoaderContents, LoaderItem, PlugIn};
-use proteus_model::{DeviceType, PortKind, Props};
+use proteus_model::{DeviceType, PortKind, Props, Value};
 
 use super::chardevs::{Binding, Consoles};
 use super::network::{NetLink, Networks};
@@ -17,6 +17,10 @@ const LARGEST_FILE: u64 = 1 << 32;
 
 /// The device of `if=virtio`.
 const DISK: &str = "virtio-blk-device";
+/// What has ports for consoles and agents.
+const SERIAL: &str = "virtio-serial-device";
+/// Its ports, which the command line adds as devices of their own.
+pub const SERIAL_PORTS: &[(&str, &str)] = &[("virtconsole", "Console port of a virtio-serial device"), ("virtserialport", "Port of a virtio-serial device")];
 /// The device of `-nic` without a model.
 const NIC: &str = "virtio-net-device";
 
@@ -68,7 +72,7 @@ pub fn find(name: &str) -> Result<&'static DeviceType, Problem> {
         let instead = if creatable().any(|t| t.name == device) { format!("give -device {device}") } else { "leave it out".into() };
         return Err(format!("'{}' needs PCI, which no board has yet; {instead}", shorten(name)).into());
     }
-    let mut near: Vec<_> = creatable().map(|t| t.name).chain(["loader"]).map(|n| (strsim::damerau_levenshtein(n, name), n)).filter(|(d, _)| *d <= 4).collect();
+    let mut near: Vec<_> = creatable().map(|t| t.name).chain(["loader", "virtconsole", "virtserialport"]).map(|n| (strsim::damerau_levenshtein(n, name), n)).filter(|(d, _)| *d <= 4).collect();
     near.sort();
     let hint = match near.as_slice() {
         [] => "see -device help".to_string(),
@@ -101,8 +105,12 @@ pub fn plug(config: &Config, backends: &mut Backends<'_>) -> Result<Plugged, Usa
             out.loader.push(loader(device).map_err(|p| p.at(&config.program, &at))?);
             continue;
         }
+        if SERIAL_PORTS.iter().any(|(name, _)| *name == device.driver) {
+            out.add_serial_port(device, backends, &at).map_err(|p| p.at(&config.program, &at))?;
+            continue;
+        }
         let ty = find(&device.driver).map_err(|p| p.at(&config.program, "-device"))?;
-        out.add(config, ty, device, &at, backends)?;
+        out.add(config, ty, &without_rng(config, device).map_err(|p| p.at(&config.program, &at))?, &at, backends)?;
     }
     for disk in std::mem::take(&mut backends.storage.virtio) {
         let ty = find(DISK).map_err(|p| p.at(&config.program, "-drive if=virtio"))?;
@@ -154,6 +162,50 @@ impl Plugged {
         Ok(name)
     }
 
+    /// `-device virtconsole` and `virtserialport`: a port of a virtio-serial device before it.
+    fn add_serial_port(&mut self, given: &DeviceConfig, backends: &Backends<'_>, at: &str) -> Result<(), Problem> {
+        let mut p = given.properties.clone();
+        let (bus, chardev, name, number) = (p.take("bus"), p.take("chardev"), p.take("name"), p.take_number("nr")?);
+        p.nothing_left(&["bus", "chardev", "id", "name", "nr"])?;
+        let console = given.driver == "virtconsole";
+        let on_bus = |d: &&mut PlugIn| match &bus {
+            None => d.ty.name == SERIAL,
+            Some(bus) => d.ty.name == SERIAL && d.id.as_deref().is_some_and(|id| bus.strip_suffix(".0") == Some(id)),
+        };
+        let Some(parent) = self.devices.iter_mut().find(on_bus) else {
+            return Err(match bus {
+                Some(bus) => format!("there is no bus '{}'; give -device {SERIAL},id=ID before it, and bus=ID.0", shorten(&bus)),
+                None => format!("needs a {SERIAL}; give -device {SERIAL} before it"),
+            }
+            .into());
+        };
+        let ports = parent.ty.ports.len() as u64;
+        let taken = |n: u64| ["", "-name", "-console"].iter().any(|part| matches!(parent.props.get(&format!("port{n}{part}")), Some(Value::Str(_) | Value::Bool(true))));
+        let n = match number {
+            Some(n) if n >= ports => return Err(format!("nr={n}: the device has ports 0 to {}", ports.saturating_sub(1)).into()),
+            // Old drivers know port 0 only, as a console.
+            Some(0) if !console => return Err("nr=0: port 0 is for a virtconsole; give 1 or more".into()),
+            Some(n) if taken(n) => return Err(format!("nr={n}: that port is in use").into()),
+            Some(n) => n,
+            None => (u64::from(!console)..ports).find(|n| !taken(*n)).ok_or_else(|| Problem(format!("all {ports} ports of the device are in use")))?,
+        };
+        let mut set = |part: &str, value: &str| parent.props.set_text(&format!("port{n}{part}"), value).map_err(|e| Problem(e.to_string()));
+        // A port without a back end and without a name would not exist.
+        let name = name.or_else(|| (chardev.is_none() && !console).then(|| given.id.clone().unwrap_or_else(|| format!("port{n}"))));
+        name.iter().try_for_each(|name| set("-name", name))?;
+        if console {
+            set("-console", "on")?;
+        }
+        let Some(id) = chardev else { return Ok(()) };
+        set("", &id)?;
+        let device = parent.id.clone().unwrap_or_default();
+        let binding = backends.consoles.by_name(at, &id).map_err(|e| Problem(e.message))?;
+        if let Some(port) = binding.port() {
+            self.bind(&device, &format!("port{n}"), Backend::Char(port), Some(Peer::Char(binding)));
+        }
+        Ok(())
+    }
+
     fn bind(&mut self, name: &str, port: &str, backend: Backend, peer: Option<Peer>) {
         if let Some(device) = self.devices.iter_mut().find(|d| d.id.as_deref() == Some(name)) {
             device.backends.push((port.into(), backend));
@@ -162,6 +214,37 @@ impl Plugged {
             self.peers.push((name.into(), port.into(), peer));
         }
     }
+}
+
+/// Checks `-object`: only sources of entropy, which the host's is in any case.
+pub fn check_objects(config: &Config) -> Result<(), UsageError> {
+    for object in &config.objects {
+        let at = format!("-object {}", shorten(&object.kind));
+        let fail = |text: String| Problem(text).at(&config.program, &at);
+        let mut p = object.properties.clone();
+        match object.kind.as_str() {
+            "rng-random" => match p.take("filename").as_deref() {
+                None | Some("/dev/urandom" | "/dev/random") => {}
+                Some(_) => return Err(fail("filename= can be /dev/urandom only; the host's entropy is taken by a system call".into())),
+            },
+            "rng-builtin" => {}
+            _ => return Err(fail("understood by QEMU, not yet implemented in Proteus".into())),
+        }
+        p.nothing_left(&["filename"]).map_err(|p| p.at(&config.program, &at))?;
+    }
+    Ok(())
+}
+
+/// The device without `rng=`, which names a source that is the host's entropy.
+fn without_rng(config: &Config, device: &DeviceConfig) -> Result<DeviceConfig, Problem> {
+    let mut device = device.clone();
+    if device.driver.starts_with("virtio-rng")
+        && let Some(id) = device.properties.take("rng")
+        && !config.objects.iter().any(|o| o.id == id)
+    {
+        return Err(format!("there is no -object rng-random with id={}", shorten(&id)).into());
+    }
+    Ok(device)
 }
 
 /// Refuses a `-global` that nothing could obey.

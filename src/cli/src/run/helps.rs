@@ -23,7 +23,7 @@ pub fn text(program: &str, request: &HelpRequest, machine: Option<&str>) -> Resu
         HelpRequest::Accelerators => "Accelerators supported in QEMU binary:\ntcg\n".into(),
         HelpRequest::Devices => device_list(),
         HelpRequest::DeviceProperties(name) => return device_properties(name),
-        HelpRequest::Objects => "List of user creatable objects:\n".into(),
+        HelpRequest::Objects => list("List of user creatable objects:\n", &["rng-builtin", "rng-random"]),
         HelpRequest::ObjectProperties(name) => return Err(format!("-object {}: understood by QEMU, not yet implemented in Proteus", short(name))),
         HelpRequest::Chardevs => list("Available chardev backend types:\n", &["file", "null", "pipe", "pty", "ringbuf", "serial", "socket", "stdio", "testdev"]),
         HelpRequest::Netdevs => {
@@ -127,7 +127,6 @@ fn group(ty: &DeviceType) -> &'static str {
 fn bus(ty: &DeviceType) -> &'static str {
     match ty.name {
         n if n.starts_with("virtio-") => ", bus virtio-bus",
-        "virtconsole" | "virtserialport" => ", bus virtio-serial-bus",
         _ => "",
     }
 }
@@ -139,6 +138,9 @@ fn device_list() -> String {
             .filter(|t| group(t) == heading)
             .map(|t| format!("name \"{}\"{}, desc \"{}\"\n", t.name, bus(t), t.description))
             .collect();
+        if heading == "Input" {
+            lines.extend(devices::SERIAL_PORTS.iter().map(|(name, doc)| format!("name \"{name}\", bus virtio-serial-bus, desc \"{doc}\"\n")));
+        }
         if heading == "Misc" {
             lines.push("name \"loader\", desc \"Generic Loader\"\n".into());
         }
@@ -154,6 +156,9 @@ fn device_properties(name: &str) -> Result<String, String> {
     if name == "loader" {
         let keys = ["addr=<uint64>", "cpu-num=<uint32>", "data-be=<bool>", "data-len=<uint8>", "data=<uint64>", "file=<str>", "force-raw=<bool>"];
         return Ok(list("loader options:\n", &keys));
+    }
+    if devices::SERIAL_PORTS.iter().any(|(port, _)| *port == name) {
+        return Ok(list(&format!("{name} options:\n"), &["chardev=<str>", "name=<str>", "nr=<uint32>"]));
     }
     let ty = devices::find(name).map_err(|p| format!("-device {}: {}", short(name), p.0))?;
     let mut lines: Vec<_> = ty
