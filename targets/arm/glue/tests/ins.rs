@@ -39,12 +39,12 @@ use proteus_exec::system::System;
 use proteus_exec::{Core, Cpu, InstructionClock, Stop, Target, Thresholds, WORDS};
 use proteus_model::ram::Region;
 use proteus_model::{CoreId, Line as Pin, Machine, MachineBuilder};
-use proteus_translator::Options;
+use proteus_translator::{Compiler, Options};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 /// The model of lines that name none.
@@ -132,9 +132,7 @@ fn folder() -> PathBuf {
 
 /// `name=value` pairs.
 fn settings(text: &str) -> Result<Settings, String> {
-    text.split_whitespace()
-        .map(|s| s.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).ok_or_else(|| format!("`{s}` is not name=value")))
-        .collect()
+    text.split_whitespace().map(|s| s.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).ok_or_else(|| format!("`{s}` is not name=value"))).collect()
 }
 
 /// A line, or the settings that hold from here on; `None` for comments.
@@ -339,7 +337,16 @@ impl State {
         let one = |s, bit: u32| (self.word(s) & 1) << bit;
         let level = self.word(state::EL) & 3;
         let handler = if level == 0 { 0 } else { self.word(state::SPSEL) & 1 };
-        self.nzcv << 28 | one(state::DIT, 24) | one(state::UAO, 23) | one(state::PAN, 22) | one(state::SS, 21) | one(state::IL, 20) | one(state::SSBS, 12) | self.word(state::DAIF) & 0x3c0 | level << 2 | handler
+        self.nzcv << 28
+            | one(state::DIT, 24)
+            | one(state::UAO, 23)
+            | one(state::PAN, 22)
+            | one(state::SS, 21)
+            | one(state::IL, 20)
+            | one(state::SSBS, 12)
+            | self.word(state::DAIF) & 0x3c0
+            | level << 2
+            | handler
     }
 }
 
@@ -356,7 +363,7 @@ fn address(text: &str, base: u64) -> Result<u64, String> {
 }
 
 /// A processor as the line's settings have it.
-fn new_cpu(line: &Line, tier: Tier) -> Result<Cpu<Arm>, String> {
+fn new_cpu(line: &Line, tier: Tier) -> Result<(Cpu<Arm>, Option<Arc<Compiler<Arm>>>), String> {
     let name = last(&line.before, "cpu").unwrap_or(DEFAULT_MODEL);
     let model = models::find(name).ok_or_else(|| format!("there is no model {name}"))?;
     let has = last(&line.before, "has").unwrap_or("");
@@ -384,21 +391,21 @@ fn new_cpu(line: &Line, tier: Tier) -> Result<Cpu<Arm>, String> {
     system.set_on(CoreId(0), true);
     let core = Core::new(CoreId(0), Arm::new(&configuration), machine, system);
     Ok(match tier {
-        Tier::Interpreter => Cpu::new(core, None, Thresholds { compile: u32::MAX }),
+        Tier::Interpreter => (Cpu::new(core, None, Thresholds { compile: u32::MAX }), None),
         Tier::Compiled => {
             let compiler = compiler(Options { at_once: true, ..Options::default() }).map_err(|e| format!("no compiler: {e:?}"))?;
-            Cpu::new(core, Some(compiler.tier()), Thresholds { compile: 1 })
+            (Cpu::new(core, Some(compiler.tier()), Thresholds { compile: 1 }), Some(compiler))
         }
     })
 }
 
 /// The processors that lines were run on, by configuration.
-type Cpus = HashMap<Vec<String>, Cpu<Arm>>;
+type Cpus = HashMap<Vec<String>, (Cpu<Arm>, Option<Arc<Compiler<Arm>>>)>;
 
 /// A processor for the line, as after a reset.
 fn cpu_for<'a>(cpus: &'a mut Cpus, line: &Line, tier: Tier) -> Result<&'a mut Cpu<Arm>, String> {
     let key: Vec<String> = ["cpu", "has", "conduit"].iter().map(|n| last(&line.before, n).unwrap_or("").to_owned()).collect();
-    let cpu = match cpus.entry(key) {
+    let (cpu, _) = match cpus.entry(key) {
         Entry::Occupied(e) => e.into_mut(),
         Entry::Vacant(e) => e.insert(new_cpu(line, tier)?),
     };
@@ -622,10 +629,12 @@ fn compare(start: &State, want: &State, got: &State) -> Result<(), String> {
     if out.is_empty() { Ok(()) } else { Err(format!("got{out}")) }
 }
 
-/// Runs every line, on as many threads as there are processors.
-fn run_all(tier: Tier) {
+/// Runs every line, on as many threads as there are processors. Gives the number of lines and of
+/// regions that were compiled.
+fn run_all(tier: Tier) -> (usize, u64) {
     let (lines, mut errors) = lines();
     let next = AtomicUsize::new(0);
+    let regions = AtomicU64::new(0);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|s| {
         for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
@@ -637,6 +646,8 @@ fn run_all(tier: Tier) {
                         found.lock().expect("no thread panicked").push((i, format!("{}: {} {}: {e}", l.place, words.join(" "), l.text)));
                     }
                 }
+                let compiled = |c: &Arc<Compiler<Arm>>| c.statistics().regions + c.statistics().shared;
+                regions.fetch_add(cpus.values().filter_map(|c| c.1.as_ref()).map(compiled).sum(), SeqCst);
             });
         }
     });
@@ -645,6 +656,7 @@ fn run_all(tier: Tier) {
     errors.extend(found.into_iter().map(|f| f.1));
     assert!(!lines.is_empty());
     assert!(errors.is_empty(), "{} of {} lines\n{}", errors.len(), lines.len(), errors.join("\n"));
+    (lines.len(), regions.into_inner())
 }
 
 #[test]
@@ -654,7 +666,9 @@ fn interpreter() {
 
 #[test]
 fn compiled() {
-    run_all(Tier::Compiled);
+    let (lines, regions) = run_all(Tier::Compiled);
+    // What the interpreter keeps to itself is few: undefined words, steps, breakpoints.
+    assert!(regions as usize > lines / 2, "{regions} regions were compiled for {lines} lines");
 }
 
 /// A text in one form: single spaces, lower case.
