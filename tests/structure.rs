@@ -58,8 +58,9 @@ const OUTSIDE: &[(&str, &[&str], &str)] = &[
 /// Where `unsafe` may be.
 const UNSAFE: &[&str] = &["src/ram/", "src/translator/", "src/kvm/"];
 
+/// The tree, where Cargo says that it is now: it may have been moved since the test was built.
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
 }
 
 /// The text files of the tree, by path from its root with `/`.
@@ -355,7 +356,25 @@ fn the_documentation_names_what_is_there() {
             wrong.push(format!("{page}: there is no {path}"));
         }
     }
-    none("documentation names tests and files that exist", "a page that is wrong is worse than none", wrong);
+    let readme = &files["README.md"];
+    for link in readme.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        if !link.contains("://") && !root().join(link).exists() {
+            wrong.push(format!("README.md: there is no {link}"));
+        }
+    }
+    // The map of the tree has every crate's directory, and the table of exit codes is that of the code.
+    for dir in files.keys().filter_map(|name| name.strip_suffix("/Cargo.toml")) {
+        let shown = readme.contains(&format!("`{dir}/`")) || dir.split_once('/').is_some_and(|(_, rest)| readme.contains(&format!("`{}/`", rest.rsplit('/').next().unwrap_or(rest))));
+        if !shown {
+            wrong.push(format!("README.md: {dir}/ is not in the map of the tree"));
+        }
+    }
+    for row in files["src/cli/src/run/endings.rs"].lines().filter_map(|line| line.strip_prefix("//! | ")).filter(|row| !row.starts_with("status")) {
+        if !readme.contains(row) {
+            wrong.push(format!("README.md: the table of exit codes lacks | {row}"));
+        }
+    }
+    none("documentation names tests and files that exist, and all that it must", "a page that is wrong is worse than none", wrong);
 }
 
 #[test]
