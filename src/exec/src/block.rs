@@ -46,7 +46,7 @@ pub struct Block<T: Target> {
     pub ops: Box<[Op<T>]>,
     /// How the last one ends it.
     pub ends: Ends,
-    /// Some instruction in it can only be interpreted; see [`crate::scan::Seen::special`].
+    /// It has an instruction that only the interpreter runs.
     pub special: bool,
     /// Times it was interpreted, saturating.
     pub count: u32,
@@ -206,7 +206,7 @@ pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Optio
         ops.push(Op { interpret: d.interpret, word: d.word, length: d.length });
         at += d.length as usize;
         ends = d.seen.ends;
-        special |= d.seen.special;
+        special |= d.special;
         if ends != Ends::No {
             break;
         }

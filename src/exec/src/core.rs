@@ -525,8 +525,11 @@ impl<T: Target> Core<T> {
             Some(address) => {
                 let mut a = address & PAGE_MASK;
                 for _ in 0..f.pages.max(1) {
-                    self.tlb.flush_page(a, |k| k & f.mask == f.key);
-                    self.jumps.forget_page(a);
+                    if self.tlb.flush_page(a, |k| k & f.mask == f.key) {
+                        self.jumps.clear();
+                    } else {
+                        self.jumps.forget_page(a);
+                    }
                     a = a.wrapping_add(PAGE_SIZE);
                 }
             }

@@ -14,9 +14,6 @@ pub struct Seen {
     pub memory: bool,
     /// Any helper is called.
     pub helper: bool,
-    /// More than the word and the mode decide what the instruction does (a breakpoint, a step, a
-    /// feature that the model lacks): only the interpreter can run it.
-    pub special: bool,
 }
 
 /// How an instruction ends its block.

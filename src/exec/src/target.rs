@@ -76,6 +76,9 @@ pub struct Decoded<T: Target> {
     pub interpret: Interpret<T>,
     /// What the scanning executor saw.
     pub seen: Seen,
+    /// Its function is not the one that its word decodes to (undefined for this model, a
+    /// breakpoint, a step): only the interpreter runs it.
+    pub special: bool,
 }
 
 /// Where the state keeps what the generic primitives need.

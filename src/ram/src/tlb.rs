@@ -77,9 +77,23 @@ struct Slot {
     read: Box<Table>,
     write: Box<Table>,
     fetch: Box<Table>,
-    /// Base and mask of the address range that large guest pages in this slot span; an
-    /// invalidation that falls into it drops the whole slot.
-    large: Option<(u64, u64)>,
+    /// Which [`LARGE`] stretches of addresses hold pieces of large guest pages, by a hash of
+    /// their number: an invalidation that falls into one drops the whole stretch.
+    large: [u64; LARGE_WORDS],
+    /// Pieces of guest pages larger than a stretch are there: any invalidation drops the slot.
+    huge: bool,
+}
+
+/// log2 of the stretch of addresses that large guest pages are remembered by.
+const LARGE: u32 = 21;
+/// Words of the hashed set of stretches.
+const LARGE_WORDS: usize = 32;
+
+/// Place of the stretch of `address` in the hashed set.
+fn stretch(address: u64) -> (usize, u64) {
+    let n = (address & VA_COMPARE) >> LARGE;
+    let h = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53;
+    (h as usize / 64 % LARGE_WORDS, 1 << (h % 64))
 }
 
 impl Slot {
@@ -90,7 +104,19 @@ impl Slot {
             }
             self.touched = false;
         }
-        self.large = None;
+        self.large = [0; LARGE_WORDS];
+        self.huge = false;
+    }
+
+    /// Drops what lies in the stretch of `address`.
+    fn forget_stretch(&mut self, address: u64) {
+        for t in [&mut self.read, &mut self.write, &mut self.fetch] {
+            for e in t.entries.iter_mut() {
+                if (e.tag ^ address) & VA_COMPARE >> LARGE << LARGE == 0 {
+                    *e = NOTHING;
+                }
+            }
+        }
     }
 }
 
@@ -384,7 +410,7 @@ impl Tlb {
         let i = match found {
             Some(i) => i,
             None if self.slots.len() < SLOTS => {
-                self.slots.push(Slot { key, id: self.next_id, used: 0, touched: false, read: Table::new(), write: Table::new(), fetch: Table::new(), large: None });
+                self.slots.push(Slot { key, id: self.next_id, used: 0, touched: false, read: Table::new(), write: Table::new(), fetch: Table::new(), large: [0; LARGE_WORDS], huge: false });
                 self.next_id += 1;
                 self.slots.len() - 1
             }
@@ -479,14 +505,11 @@ impl Tlb {
     }
 
     fn note_large(slot: &mut Slot, page: u64, size: u64) {
-        if size > PAGE_SIZE {
-            let mask = !(size - 1);
-            let (mut base, mut m) = slot.large.unwrap_or((page & mask, mask));
-            while (base ^ page) & m != 0 || m & !mask != 0 {
-                m <<= 1;
-                base &= m;
-            }
-            slot.large = Some((base, m));
+        if size > 1 << LARGE {
+            slot.huge = true;
+        } else if size > PAGE_SIZE {
+            let (word, bit) = stretch(page);
+            slot.large[word] |= bit;
         }
     }
 
@@ -534,27 +557,30 @@ impl Tlb {
     }
 
     /// Drops the translations of the page at virtual `address` in the contexts whose key
-    /// satisfies `which`. Returns true when a context had to be dropped whole because large guest
-    /// pages cover the address.
+    /// satisfies `which`. Returns true when more than that page went, because a large guest page
+    /// covers the address.
     pub fn flush_page(&mut self, address: u64, mut which: impl FnMut(u64) -> bool) -> bool {
-        let mut whole = false;
-        for i in 0..self.slots.len() {
-            let s = &mut self.slots[i];
-            if !which(s.key) {
+        let mut more = false;
+        let (word, bit) = stretch(address);
+        for s in &mut self.slots {
+            if !s.touched || !which(s.key) {
                 continue;
             }
-            if s.large.is_some_and(|(base, mask)| (address ^ base) & mask & VA_COMPARE == 0) {
+            if s.huge {
                 s.clear();
                 s.id = self.next_id;
                 self.next_id += 1;
-                whole = true;
+                more = true;
+            } else if s.large[word] & bit != 0 {
+                s.forget_stretch(address);
+                more = true;
             } else {
                 for t in [&mut s.read, &mut s.write, &mut s.fetch] {
                     t.forget(address & PAGE_MASK);
                 }
             }
         }
-        whole
+        more
     }
 
     /// Withholds the fast path for stores to the page at `offset` of `region`, in all contexts:
