@@ -34,14 +34,16 @@ pub enum Command {
 }
 
 /// What the arguments after the program's name ask for. `Err` holds text to print and the exit
-/// status: 0 for `--help`, 1 for a mistake.
+/// status: 0 for `--help`, 1 for a mistake. No arguments ask for the board `virt` and its firmware.
 pub fn parse(program: &str, args: Vec<OsString>) -> Result<Command, (String, u8)> {
     let subcommands = ["run", "kvm-ok", "version"];
     let word = args.first().and_then(|a| a.to_str()).unwrap_or_default();
     match word {
         "--version" | "-version" => return Ok(Command::Version),
+        // To look around: a machine that needs nothing, with the firmware that is built in.
+        _ if args.is_empty() => return Ok(Command::Run { args: vec!["-machine".into(), "virt".into()] }),
         // The subcommand may be left out, as people who come from qemu-system-* will do.
-        _ if args.is_empty() || subcommands.contains(&word) => {}
+        _ if subcommands.contains(&word) => {}
         "--help" | "-help" | "-h" => {}
         _ if word.starts_with('-') => return Ok(Command::Run { args }),
         _ => {
@@ -66,6 +68,7 @@ mod tests {
         let run = |text: &str| Command::Run { args: text.split_whitespace().map(Into::into).collect() };
         assert_eq!(line("run -M virt --help -cpu max"), Ok(run("-M virt --help -cpu max")));
         assert_eq!(line("run"), Ok(run("")));
+        assert_eq!(line(""), Ok(run("-machine virt")));
         assert_eq!(line("run -- -S x"), Ok(run("-S x")));
         assert_eq!(line("-M virt"), Ok(run("-M virt")));
         assert_eq!(line("kvm-ok"), Ok(Command::KvmOk));
