@@ -181,6 +181,10 @@ impl<T: Target> Cpu<T> {
     fn run_blocks(&mut self) {
         loop {
             let core = &mut *self.core;
+            // Before the look-up: a fetch that faults is for after what the budget waits for.
+            if core.run.budget <= 0 {
+                return;
+            }
             let pc = core.pc();
             let (index, code) = match core.jumps.find(pc, core.run.context) {
                 Some(e) => (e.block as usize, e.code),
