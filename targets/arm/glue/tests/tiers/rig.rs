@@ -6,7 +6,7 @@ use proteus_exec::ops::Slot;
 use proteus_exec::system::System;
 use proteus_exec::{Core, Cpu, InstructionClock, Stop, Thresholds, WORDS};
 use proteus_model::ram::Region;
-use proteus_model::{CoreId, Machine, MachineBuilder};
+use proteus_model::{Clock, CoreId, Machine, MachineBuilder};
 use proteus_translator::{Compiler, Options};
 use std::sync::Arc;
 
@@ -21,7 +21,13 @@ pub const DATA: u64 = RAM + 0x1_0000;
 pub const DATA_BYTES: u64 = 0x1_0000;
 
 pub fn machine(cores: usize) -> Arc<Machine> {
+    machine_with(cores, Clock::virtual_time())
+}
+
+/// As [`machine`], with a clock.
+pub fn machine_with(cores: usize, clock: Clock) -> Arc<Machine> {
     let mut b = MachineBuilder::new("test", cores);
+    b.clock(Arc::new(clock));
     b.ram(RAM, &Region::new("ram", BYTES).expect("memory"));
     let machine = b.build().expect("a machine");
     // One block of a gigabyte: accessed, inner shareable, Normal.

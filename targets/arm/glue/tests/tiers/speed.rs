@@ -1,6 +1,9 @@
 //! Figures: printed, not asserted.
 
-use crate::rig::{CODE, DATA, Rig};
+use crate::rig::{CODE, DATA, Rig, cpus, machine_with};
+use proteus_model::Clock;
+use proteus_arm_glue::compiler;
+use proteus_translator::Options;
 use proteus_arm::state;
 
 /// Nanoseconds that this thread has run, other load aside.
@@ -62,4 +65,38 @@ fn hot_loops() {
     // bl f; subs x0, x0, #1; b.ne -8; b .; f: add x2, x2, #1; ret
     let calls = [0x9400_0004, 0xf100_0400, 0x54ff_ffc1, 0x1400_0000, 0x9100_0442, 0xd65f_03c0];
     measure("bl add ret subs b.ne (of 5)", &calls, |r| r.set(state::x(0), u64::MAX));
+}
+
+/// Runs the flat binary that PROTEUS_KERNELS names, linked at the data's address, which leaves
+/// its figures (ticks of the counter) at 0x400e0000 and then loops at `b .`.
+#[test]
+fn kernels() {
+    let Ok(path) = std::env::var("PROTEUS_KERNELS") else { return };
+    let image = std::fs::read(path).expect("the binary");
+    let threshold = std::env::var("PROTEUS_THRESHOLD").ok().and_then(|t| t.parse().ok()).unwrap_or(1000);
+    let compiler = compiler(Options::default()).expect("a compiler");
+    let machine = machine_with(1, Clock::host());
+    machine.clock().resume();
+    let mut cpu = cpus(&machine, Some((&compiler, threshold))).remove(0);
+    machine.poke(DATA, &image).expect("RAM");
+    *cpu.core.word_mut(state::PC) = DATA;
+    let (begin, mut seconds) = (std::time::Instant::now(), 0);
+    let ended = |pc: u64| {
+        let mut word = [0; 4];
+        machine.peek(pc, &mut word).is_ok() && word == 0x1400_0000u32.to_le_bytes()
+    };
+    while !ended(cpu.core.pc()) {
+        cpu.run(1_000_000);
+        if begin.elapsed().as_secs() / 5 > seconds {
+            seconds += 1;
+            println!("{seconds}: {:x} {}", cpu.core.pc(), cpu.core.executed());
+        }
+    }
+    let mut figures = [0; 64];
+    machine.peek(0x400e_0000, &mut figures).expect("RAM");
+    for (name, f) in ["crc", "sort", "sieve", "fib", "matrix", "collatz", "sum"].iter().zip(figures.chunks(8)) {
+        println!("{name}: {}", u64::from_le_bytes(f.try_into().expect("8 bytes")));
+    }
+    let s = compiler.statistics();
+    println!("{s:?}: {:.1} us an instruction, {:.0} bytes; {} instructions executed in {:?}", s.nanoseconds as f64 / 1e3 / s.instructions as f64, s.bytes as f64 / s.instructions as f64, cpu.core.executed(), begin.elapsed());
 }
