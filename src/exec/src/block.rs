@@ -15,6 +15,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 /// Instructions in a block at most.
 pub const LONGEST: usize = 64;
 
+/// Bytes in an instruction at most, of any architecture.
+const LONGEST_INSTRUCTION: usize = 16;
+
 /// One pre-decoded instruction.
 pub struct Op<T: Target> {
     /// Its function.
@@ -190,9 +193,9 @@ impl<T: Target> Blocks<T> {
 /// Decodes the block at `pc`, whose first instruction is at `phys`. `None` where there is no RAM
 /// or ROM to fetch from.
 pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Option<Block<T>> {
-    let mut page = [0; 4096];
-    let left = 4096 - (phys & 0xfff) as usize;
-    let bytes = &mut page[..left];
+    let mut code = [0; LONGEST * LONGEST_INSTRUCTION];
+    let left = (4096 - (phys & 0xfff) as usize).min(code.len());
+    let bytes = &mut code[..left];
     match core.space.find(phys)? {
         Mapping::Ram { region, offset, .. } => region.read(offset, bytes).ok()?,
         _ => return None,

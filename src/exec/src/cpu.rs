@@ -125,7 +125,7 @@ impl<T: Target> Cpu<T> {
 
     /// Reads the inbox; what it says is done before the next block.
     pub fn read_mail(&mut self) {
-        loop {
+        while self.core.system.has_mail(self.core.id) {
             let mail = self.core.system.mail(self.core.id);
             for m in mail {
                 match m {

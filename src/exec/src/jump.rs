@@ -8,7 +8,7 @@
 /// Pages' runs in the cache; a power of two.
 pub const RUNS: usize = 64;
 /// Entries in a run; a power of two.
-pub const PER_PAGE: usize = 256;
+pub const PER_PAGE: usize = 128;
 /// Entries in the cache.
 pub const ENTRIES: usize = RUNS * PER_PAGE;
 

@@ -404,7 +404,16 @@ impl Tlb {
     /// in use. Returns an identifier that names this context's contents: it changes when the slot
     /// is given to another context or flushed whole, so whoever remembers it beside a virtual
     /// address never meets a stale translation.
+    #[inline]
     pub fn select(&mut self, key: u64) -> u32 {
+        match self.slots.get(self.current) {
+            Some(s) if s.key == key => s.id,
+            _ => self.change(key),
+        }
+    }
+
+    /// Makes another slot current.
+    fn change(&mut self, key: u64) -> u32 {
         self.clock += 1;
         let found = self.slots.iter().position(|s| s.key == key);
         let i = match found {
