@@ -8,7 +8,7 @@ use proteus_model::{DeviceType, PortKind, Props, Value};
 use super::chardevs::{Binding, Consoles};
 use super::network::{NetLink, Networks};
 use super::storage::Storage;
-use crate::config::{Config, DeviceConfig};
+use crate::config::{Config, DeviceConfig, Global};
 use crate::error::{Problem, UsageError, shorten};
 use crate::keyval::KeyValues;
 
@@ -117,6 +117,10 @@ pub fn plug(config: &Config, backends: &mut Backends<'_>) -> Result<Plugged, Usa
         let given = DeviceConfig { driver: DISK.into(), id: None, properties: KeyValues::default() };
         let Some(port) = ty.ports.iter().find(|p| p.kind == PortKind::Block) else { continue };
         let name = out.add(config, ty, &given, "-drive if=virtio", backends)?;
+        // The property that refers to an image must be given, and here nobody gave one.
+        if let Some(device) = out.devices.last_mut() {
+            device.props.set_text(port.name, &name).map_err(|e| Problem(e.to_string()).at(&config.program, "-drive if=virtio"))?;
+        }
         out.bind(&name, port.name, Backend::Block(disk), None);
     }
     Ok(out)
@@ -129,7 +133,8 @@ impl Plugged {
         let mut properties = given.properties.clone();
         let bus = properties.take("bus");
         let mut props = Props::new(ty);
-        for g in config.globals.iter().filter(|g| g.driver == ty.name) {
+        let transport = ty.properties.iter().any(|p| p.name == "force-legacy");
+        for g in config.globals.iter().filter(|g| g.driver == ty.name || transport && is_transport(g)) {
             props.set_text(&g.property, &g.value).map_err(|e| fail(&e))?;
         }
         for (key, value) in &properties.0 {
@@ -247,18 +252,17 @@ fn without_rng(config: &Config, device: &DeviceConfig) -> Result<DeviceConfig, P
     Ok(device)
 }
 
+/// Whether it is `-global virtio-mmio.force-legacy=`: to QEMU a property of the slots, here of the
+/// devices in them.
+fn is_transport(g: &Global) -> bool {
+    (g.driver.as_str(), g.property.as_str()) == ("virtio-mmio", "force-legacy")
+}
+
 /// Refuses a `-global` that nothing could obey.
 fn check_globals(config: &Config) -> Result<(), UsageError> {
     for g in &config.globals {
         let at = format!("-global {}.{}", shorten(&g.driver), shorten(&g.property));
         let fail = |text: String| Problem(text).at(&config.program, &at);
-        // Boards have modern transports only, which is what this asks for.
-        if (g.driver.as_str(), g.property.as_str()) == ("virtio-mmio", "force-legacy") {
-            match g.value.as_str() {
-                "false" | "off" | "no" => continue,
-                _ => return Err(fail("legacy virtio is not implemented; give false".into())),
-            }
-        }
         let Some(ty) = REGISTRY.iter().find(|t| t.name == g.driver) else {
             return Err(fail("there is no such device; see -device help".into()));
         };
