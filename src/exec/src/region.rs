@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Blocks in a region at most.
 const MOST_BLOCKS: usize = 24;
+/// A block that ran less than one in so many times as the entry is left out.
+const COLD: u32 = 8;
 /// Instructions in a region at most.
 const MOST_INSTRUCTIONS: usize = 400;
 
@@ -74,7 +76,7 @@ pub fn form<T: Target>(blocks: &Blocks<T>, index: usize) -> Option<Source> {
     let entry = first.key;
     let mut taken: Vec<(u64, usize)> = vec![(entry.pc, index)];
     let mut total = first.ops.len();
-    let threshold = (first.count / 16).max(1);
+    let threshold = (first.count / COLD).max(1);
     let mut next = 0;
     while next < taken.len() && taken.len() < MOST_BLOCKS && total < MOST_INSTRUCTIONS {
         let b = blocks.get(taken[next].1)?;

@@ -16,7 +16,7 @@ use crate::error::{Problem, UsageError, shorten};
 use crate::keyval::boolean;
 
 /// Interpretations of a block before it is offered to the translator.
-const COMPILE_AFTER: u32 = 64;
+const COMPILE_AFTER: u32 = 512;
 
 /// Bytes of translated code that may be kept.
 const CODE_SIZES: std::ops::RangeInclusive<u64> = 4 << 20..=1 << 30;
