@@ -45,6 +45,8 @@ pub struct Emulator {
     pub control: Arc<Control>,
     /// The networks nothing else keeps.
     pub networks: Networks,
+    /// Lets the monitors begin.
+    pub open_monitors: Option<Box<dyn FnOnce()>>,
 }
 
 /// The board of the command line.
@@ -284,15 +286,16 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
     built.load().map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
     cores::reset(&mut cpus, &built);
     let chardevs = Arc::new(consoles.all);
-    let _ = subject.set(Subject {
+    let about = Subject {
         machine: Arc::downgrade(machine),
         control: control.clone(),
         chardevs: Arc::downgrade(&chardevs),
         name: config.name.guest.clone(),
         executor: Box::new(move || translator.describe()),
         power_button: true,
-    });
-    Ok(Emulator { built, cpus, plan, chardevs, control, networks })
+    };
+    let open_monitors = Box::new(move || drop(subject.set(about)));
+    Ok(Emulator { built, cpus, plan, chardevs, control, networks, open_monitors: Some(open_monitors) })
 }
 
 #[cfg(test)]

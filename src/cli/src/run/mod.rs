@@ -38,7 +38,7 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     if let Some(name) = &config.name.process {
         name_process(name).map_err(|p| p.at(&config.program, "-name process"))?;
     }
-    let emulator = build::build(config, target)?;
+    let mut emulator = build::build(config, target)?;
     if let Some(path) = &config.dumpdtb {
         std::fs::write(path, &emulator.built.dtb).map_err(|e| Problem(format!("cannot write '{}': {e}", path.display())).at(&config.program, "-machine dumpdtb"))?;
         crate::print(&format!("dtb dumped to {}. Exiting.\n", path.display()));
@@ -49,6 +49,9 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     terminals.restore_on_panic();
     let signals = SignalWatch::start(&config.program, &emulator.control, terminals)
         .map_err(|e| Problem(format!("cannot wait for signals: {e}")).at(&config.program, "start"))?;
+    if let Some(open) = emulator.open_monitors.take() {
+        open();
+    }
     let chardevs = emulator.chardevs.clone();
     let end = Run { config, emulator, paused: config.start_paused, signalled: false }.to_the_end();
     chardevs.flush(if end.signalled { FLUSH_AFTER_SIGNAL } else { FLUSH });

@@ -174,7 +174,7 @@ impl Sink for Inbox {
     }
 }
 
-/// Starts a monitor on a back end. It answers once `subject` is set. A `shared`
+/// Starts a monitor on a back end. It begins once `subject` is set. A `shared`
 /// one says nothing until it has the focus.
 pub fn start(chardevs: &Chardevs, id: &str, shared: bool, subject: Arc<OnceLock<Subject>>) -> Result<(), String> {
     let (sender, events) = channel();
@@ -186,6 +186,8 @@ pub fn start(chardevs: &Chardevs, id: &str, shared: bool, subject: Arc<OnceLock<
 
 fn serve(chardev: &Chardev, events: &Receiver<CharEvent>, subject: &OnceLock<Subject>, shared: bool) {
     let mut editor = Editor::default();
+    // What is typed until the machine is there waits.
+    let subject = subject.wait();
     let say = |text: &str| chardev.write_blocking(text.replace("\r\n", "\n").replace('\n', "\r\n").as_bytes());
     let banner = format!("QEMU {QEMU_VERSION} monitor - type 'help' for more information\n(qemu) ");
     while let Ok(event) = events.recv() {
@@ -197,7 +199,7 @@ fn serve(chardev: &Chardev, events: &Receiver<CharEvent>, subject: &OnceLock<Sub
                     let mut echo = String::new();
                     let line = editor.feed(byte, &mut echo);
                     say(&echo);
-                    let (Some(line), Some(subject)) = (line, subject.get()) else { continue };
+                    let Some(line) = line else { continue };
                     say(&answer(subject, &line));
                     say("(qemu) ");
                 }
