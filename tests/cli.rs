@@ -53,7 +53,6 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         (virt(&["-device", "virtconsole"]), "virtio-serial-device"),
         (virt(&["-device", "loader,file=/nonexistent"]), "/nonexistent"),
         (virt(&["-global", "wat.x=1"]), "-global wat.x"),
-        (virt(&["-global", "virtio-mmio.force-legacy=true"]), "legacy"),
         (virt(&["-object", "iothread,id=i"]), "-object iothread"),
         (virt(&["-drive", "file=/nonexistent,format=raw"]), "/nonexistent"),
         (virt(&["-drive", "file=x,if=ide,format=qcow2"]), "qcow2"),
