@@ -89,7 +89,8 @@ pub(crate) use run;
 /// Signatures of what compiled code calls.
 pub(crate) struct Signatures {
     pub region: SigRef,
-    pub memory: SigRef,
+    /// Memory's slow path, by the number of values it is given.
+    pub memory: [SigRef; 3],
     pub helper: SigRef,
     pub fp: SigRef,
     pub vector: SigRef,
@@ -145,7 +146,7 @@ impl Signatures {
         const L: Type = types::I64;
         Signatures {
             region: make(CallConv::Tail, &[L], Some(L)),
-            memory: make(CallConv::PreserveAll, &[L; 6], None),
+            memory: [4, 5, 6].map(|n| make(CallConv::PreserveAll, &[L; 6][..n], None)),
             helper: make(CallConv::SystemV, &[L; 6], Some(L)),
             fp: make(CallConv::SystemV, &[L; 5], Some(L)),
             vector: make(CallConv::SystemV, &[L; 2], None),

@@ -27,9 +27,18 @@ impl Emitter<'_> {
         self.write_budget();
         let desc = self.b.ins().iconst(types::I64, (pack(kind, m) | self.site.bits()) as i64);
         let pc = self.b.ins().iconst(types::I64, self.site.pc as i64);
-        let (v, new) = (self.val(v), self.val(new));
+        // What an access does not need is not given.
+        let values = match kind {
+            Kind::Load => 0,
+            Kind::Store | Kind::Rmw(_) => 1,
+            Kind::Cas => 2,
+        };
+        let mut args = vec![self.core, address, desc, pc];
+        for &v in &[v, new][..values] {
+            args.push(self.val(v));
+        }
         let f = self.thunk(number::MEMORY);
-        self.b.ins().call_indirect(self.signatures.memory, f, &[self.core, address, desc, pc, v, new]);
+        self.b.ins().call_indirect(self.signatures.memory[values], f, &args);
         self.read_budget();
     }
 

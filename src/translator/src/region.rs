@@ -102,7 +102,6 @@ impl Workshop {
         if !compiled.buffer.relocs().is_empty() {
             return Err(Refused::Cranelift("the code has relocations".into()));
         }
-        if let Ok(f) = std::env::var("DUMP") { let _ = std::fs::write(format!("{f}/{:x}-{}-{:08x}", source.entry.pc, source.blocks.len(), source.blocks[0].code[0].word), compiled.code_buffer()); }
         Ok(compiled.code_buffer().to_vec())
     }
 }

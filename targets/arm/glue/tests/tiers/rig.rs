@@ -13,10 +13,12 @@ use std::sync::Arc;
 /// Where memory begins, and how much there is.
 pub const RAM: u64 = 0x4000_0000;
 pub const BYTES: u64 = 1 << 20;
-/// Translation tables, code, exception vectors, data.
-const TABLES: u64 = RAM;
+/// Translation tables and exception vectors, where no stray store reaches them: a core that
+/// cannot fetch its vectors takes exceptions for ever.
+const TABLES: u64 = 0x8000_0000;
+const VECTORS: u64 = TABLES + 0x4000;
+/// Code, data.
 pub const CODE: u64 = RAM + 0x1000;
-const VECTORS: u64 = RAM + 0x4000;
 pub const DATA: u64 = RAM + 0x1_0000;
 pub const DATA_BYTES: u64 = 0x1_0000;
 
@@ -29,9 +31,12 @@ pub fn machine_with(cores: usize, clock: Clock) -> Arc<Machine> {
     let mut b = MachineBuilder::new("test", cores);
     b.clock(Arc::new(clock));
     b.ram(RAM, &Region::new("ram", BYTES).expect("memory"));
+    b.ram(TABLES, &Region::new("fixed", 0x1_0000).expect("memory"));
     let machine = b.build().expect("a machine");
     // One block of a gigabyte: accessed, inner shareable, Normal.
     machine.poke(TABLES + 8, &(RAM | 0x701u64).to_le_bytes()).expect("RAM");
+    // Another, read-only.
+    machine.poke(TABLES + 16, &(TABLES | 0x781u64).to_le_bytes()).expect("RAM");
     // mrs x30, elr_el1; add x30, x30, 4; msr elr_el1, x30; eret
     let handler: [u32; 4] = [0xd538_403e, 0x9100_13de, 0xd518_403e, 0xd69f_03e0];
     for entry in 0..16 {

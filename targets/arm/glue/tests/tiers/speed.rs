@@ -100,3 +100,22 @@ fn kernels() {
     let s = compiler.statistics();
     println!("{s:?}: {:.1} us an instruction, {:.0} bytes; {} instructions executed in {:?}", s.nanoseconds as f64 / 1e3 / s.instructions as f64, s.bytes as f64 / s.instructions as f64, cpu.core.executed(), begin.elapsed());
 }
+
+/// Time to compile, over the blocks of the binary that PROTEUS_KERNELS names.
+#[test]
+fn compile_times() {
+    let Ok(path) = std::env::var("PROTEUS_KERNELS") else { return };
+    let image = std::fs::read(path).expect("the binary");
+    for _ in 0..12 {
+        let compiler = compiler(Options { at_once: true, ..Options::default() }).expect("a compiler");
+        let machine = machine_with(1, Clock::virtual_time());
+        let mut cpu = cpus(&machine, Some((&compiler, 32))).remove(0);
+        machine.poke(DATA, &image).expect("RAM");
+        *cpu.core.word_mut(state::PC) = DATA;
+        for _ in 0..40 {
+            cpu.run(1_000_000);
+        }
+        let s = compiler.statistics();
+        println!("{} regions, {} instructions, {:.1} us an instruction, {:.0} bytes", s.regions, s.instructions, s.nanoseconds as f64 / 1e3 / s.instructions as f64, s.bytes as f64 / s.instructions as f64);
+    }
+}
