@@ -1,0 +1,19 @@
+//! Whole machines, driven through the program as a user at a serial console drives it.
+//!
+//! The guests are those of `tools/fetch-guests`; a test whose guest is missing says `SKIPPED` and
+//! why. `PROTEUS_LONG=1` adds the heavier matrices, and `PROTEUS_ACCEL=interpreter` (or another
+//! value of `-accel`) runs every test with that. What was measured is printed as `figure: ...`
+//! (`cargo nextest run --release --test boot --no-capture` shows it).
+#![forbid(unsafe_code)]
+
+mod chardev;
+mod determinism;
+mod disk;
+mod disk_image;
+mod endings;
+mod firmware;
+mod issue;
+mod linux;
+mod litmus;
+mod network;
+mod rig;

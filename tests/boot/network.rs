@@ -1,0 +1,66 @@
+//! The user network: address, gateway, streams both ways, and a port of the host.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use proteus_guests::stream::{Mode, serve};
+
+use crate::rig::*;
+
+const MIB: u64 = 10;
+
+/// Serves one connection of each mode in turn; the thread gives how many bytes each moved.
+fn server(modes: Vec<Mode>) -> (u16, std::thread::JoinHandle<Vec<u64>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its number").port();
+    let thread = std::thread::spawn(move || {
+        let one = |mode: Mode| serve(&mut listener.accept().expect("a connection").0, mode).expect("a whole stream");
+        modes.into_iter().map(one).collect()
+    });
+    (port, thread)
+}
+
+#[test]
+fn address_ping_streams_and_a_forwarded_port() {
+    let Some(linux) = Linux::find("network") else { return };
+    let words = ["-netdev", "user,id=n,hostfwd=tcp:127.0.0.1:0-:7777", "-device", "virtio-net-device,netdev=n"];
+    let console = &mut linux.boot(&words, "");
+    let lease = shell(console, "udhcpc -i eth0 -n -q", ANSWER);
+    assert!(lease.contains("eth0 has 10.0.2.15/"), "{lease}");
+    let ping = shell(console, "ping -c 3 10.0.2.2", ANSWER);
+    assert!(ping.contains("3 packets received"), "{ping}");
+
+    let (port, thread) = server(vec![Mode::Send, Mode::Receive(MIB << 20), Mode::Echo]);
+    for mode in ["send", "receive", "echo"] {
+        let out = shell(console, &format!("net-xfer 10.0.2.2 {port} {MIB} {mode}"), BOOT);
+        assert!(out.contains("proteus-result name=net-xfer") && out.contains("status=ok"), "{mode}: {out}");
+        eprintln!("figure: {mode}: {}", out.trim());
+    }
+    assert_eq!(thread.join().expect("the server"), [MIB << 20; 3]);
+
+    // The port that the host chose is on standard error.
+    let text = console.transcript();
+    let forwarded = text.split("forwarding tcp:127.0.0.1:").nth(1).and_then(|rest| rest.split('-').next()).and_then(|port| port.parse::<u16>().ok());
+    let forwarded = forwarded.unwrap_or_else(|| panic!("no port named\n{text}"));
+    shell(console, "(echo from the guest; cat) | nc -l -p 7777 > /tmp/came &", ANSWER);
+    // Until nc listens the guest refuses: that ends the connection, not the forwarding.
+    let mut answer = String::new();
+    wait_until("an answer on the forwarded port", ANSWER, || {
+        let Ok(mut connection) = TcpStream::connect(("127.0.0.1", forwarded)) else { return false };
+        connection.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
+        if connection.write_all(b"from the host\n").is_err() || connection.shutdown(std::net::Shutdown::Write).is_err() {
+            return false;
+        }
+        let mut bytes = [0; 64];
+        match connection.read(&mut bytes) {
+            Ok(count @ 1..) => answer = String::from_utf8_lossy(&bytes[..count]).into_owned(),
+            _ => return false,
+        }
+        true
+    });
+    assert_eq!(answer, "from the guest\n");
+    let came = shell(console, "until [ -s /tmp/came ]; do usleep 20000; done; cat /tmp/came", ANSWER);
+    assert_eq!(came, "from the host\n");
+    power_off(console);
+}
