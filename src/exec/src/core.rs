@@ -280,6 +280,11 @@ impl<T: Target> Core<T> {
         if (address & !PAGE_MASK) + m.bytes() > PAGE_SIZE {
             return self.load_across(address, m);
         }
+        if self.tlb.refill(address, false)
+            && let Some(value) = self.load_fast(address, m)
+        {
+            return Ok(value);
+        }
         let (t, ram) = self.resolve(address, m, Access::Read)?;
         let value = match ram {
             Some((region, offset, _)) => HostPlace::new(&region, offset).and_then(|p| p.load(m.bytes())).ok_or(BusError::External),
@@ -301,6 +306,9 @@ impl<T: Target> Core<T> {
         }
         if (address & !PAGE_MASK) + m.bytes() > PAGE_SIZE {
             return self.store_across(address, m, value);
+        }
+        if self.tlb.refill(address, true) && self.store_fast(address, m, value) {
+            return Ok(());
         }
         let (t, ram) = self.resolve(address, m, Access::Write)?;
         let done = match ram {
@@ -451,19 +459,32 @@ impl<T: Target> Core<T> {
         }
     }
 
+    /// A load that only asks the TLB's tables.
+    #[inline(always)]
+    fn load_fast(&self, address: u64, m: Mem) -> Option<u64> {
+        match m.size {
+            0 => self.tlb.load::<u8>(address).map(u64::from),
+            1 => self.tlb.load::<u16>(address).map(u64::from),
+            2 => self.tlb.load::<u32>(address).map(u64::from),
+            _ => self.tlb.load::<u64>(address),
+        }
+    }
+
+    /// A store that only asks the TLB's tables; false where they do not know.
+    #[inline(always)]
+    fn store_fast(&self, address: u64, m: Mem, value: u64) -> bool {
+        match m.size {
+            0 => self.tlb.store(address, value as u8),
+            1 => self.tlb.store(address, value as u16),
+            2 => self.tlb.store(address, value as u32),
+            _ => self.tlb.store(address, value),
+        }
+    }
+
     /// Loads as the primitive says: byte order, sign.
     #[inline(always)]
     pub fn load(&mut self, address: u64, m: Mem) -> Result<u64, T::Exception> {
-        let fast = if m.unprivileged || (m.align > 1 && !address.is_multiple_of(m.align as u64)) {
-            None
-        } else {
-            match m.size {
-                0 => self.tlb.load::<u8>(address).map(u64::from),
-                1 => self.tlb.load::<u16>(address).map(u64::from),
-                2 => self.tlb.load::<u32>(address).map(u64::from),
-                _ => self.tlb.load::<u64>(address),
-            }
-        };
+        let fast = if m.unprivileged || (m.align > 1 && !address.is_multiple_of(m.align as u64)) { None } else { self.load_fast(address, m) };
         let raw = match fast {
             Some(v) => v,
             None => self.load_slow(address, m)?,
@@ -478,13 +499,7 @@ impl<T: Target> Core<T> {
             std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
         }
         let value = swap(m, value);
-        let fast = !(m.unprivileged || (m.align > 1 && !address.is_multiple_of(m.align as u64)))
-            && match m.size {
-                0 => self.tlb.store(address, value as u8),
-                1 => self.tlb.store(address, value as u16),
-                2 => self.tlb.store(address, value as u32),
-                _ => self.tlb.store(address, value),
-            };
+        let fast = !(m.unprivileged || (m.align > 1 && !address.is_multiple_of(m.align as u64))) && self.store_fast(address, m, value);
         if !fast {
             self.store_slow(address, m, value)?;
         }

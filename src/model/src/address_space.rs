@@ -134,7 +134,9 @@ impl SpaceBuilder {
     /// Makes the flat map.
     pub fn build(&self, generation: u64) -> Result<AddressSpace, SpaceError> {
         let flat = |plane| flatten(self.placements.iter().filter(|p| p.plane == plane));
-        Ok(AddressSpace { memory: flat(Plane::Memory)?, pio: flat(Plane::Pio)?, sysreg: flat(Plane::Sysreg)?, generation })
+        let memory = flat(Plane::Memory)?;
+        let largest = (0..memory.len()).max_by_key(|&i| memory[i].last - memory[i].first).unwrap_or(0);
+        Ok(AddressSpace { memory, largest, pio: flat(Plane::Pio)?, sysreg: flat(Plane::Sysreg)?, generation })
     }
 }
 
@@ -195,6 +197,8 @@ fn flatten<'a>(placements: impl Iterator<Item = &'a Placement>) -> Result<Vec<Pi
 #[derive(Debug, Default)]
 pub struct AddressSpace {
     memory: Vec<Piece>,
+    /// The largest piece of memory, main memory as a rule: looked at first.
+    largest: usize,
     pio: Vec<Piece>,
     sysreg: Vec<Piece>,
     generation: u64,
@@ -207,7 +211,13 @@ fn find(pieces: &[Piece], at: u64) -> Option<&Piece> {
 
 impl AddressSpace {
     /// What answers at a physical address.
+    #[inline]
     pub fn find(&self, phys: u64) -> Option<Mapping<'_>> {
+        if let Some(p) = self.memory.get(self.largest)
+            && (p.first..=p.last).contains(&phys)
+        {
+            return Some(mapping(p, phys));
+        }
         find(&self.memory, phys).map(|p| mapping(p, phys))
     }
 

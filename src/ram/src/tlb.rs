@@ -69,9 +69,35 @@ impl Table {
     }
 }
 
+/// A translation of the second level, which is behind all slots' tables and knows more pages.
+#[derive(Clone, Copy)]
+struct Far {
+    tag: u64,
+    offset: u64,
+    /// The slot's [`Slot::far`] when it was entered.
+    id: u32,
+    region: u16,
+    read: bool,
+    write: bool,
+}
+
+const FAR_NOTHING: Far = Far { tag: INVALID, offset: 0, id: 0, region: 0, read: false, write: false };
+/// Sets of the second level; a power of two.
+const FAR_SETS: usize = 4096;
+/// Entries in a set. All contexts' entries of a page are in one set.
+const FAR_WAYS: usize = 4;
+
+/// First entry of the set of `page`.
+fn far_set(page: u64) -> usize {
+    let n = (page & VA_COMPARE) >> 12;
+    ((n ^ n >> 12) as usize % FAR_SETS) * FAR_WAYS
+}
+
 struct Slot {
     key: u64,
     id: u32,
+    /// Identifies this slot's entries in the second level; changes when they are all stale.
+    far: u32,
     used: u64,
     touched: bool,
     read: Box<Table>,
@@ -372,6 +398,7 @@ pub struct Tlb {
     fetch: *const Table,
     current: usize,
     slots: Vec<Slot>,
+    far: Vec<Far>,
     regions: Vec<Arc<Region>>,
     clock: u64,
     next_id: u32,
@@ -395,7 +422,7 @@ impl Tlb {
 
     /// An empty TLB with one slot for context key 0.
     pub fn new() -> Tlb {
-        let mut t = Tlb { read: std::ptr::null(), write: std::ptr::null(), fetch: std::ptr::null(), current: 0, slots: Vec::new(), regions: Vec::new(), clock: 0, next_id: 1 };
+        let mut t = Tlb { read: std::ptr::null(), write: std::ptr::null(), fetch: std::ptr::null(), current: 0, slots: Vec::new(), far: vec![FAR_NOTHING; FAR_SETS * FAR_WAYS], regions: Vec::new(), clock: 0, next_id: 1 };
         t.select(0);
         t
     }
@@ -419,7 +446,7 @@ impl Tlb {
         let i = match found {
             Some(i) => i,
             None if self.slots.len() < SLOTS => {
-                self.slots.push(Slot { key, id: self.next_id, used: 0, touched: false, read: Table::new(), write: Table::new(), fetch: Table::new(), large: [0; LARGE_WORDS], huge: false });
+                self.slots.push(Slot { key, id: self.next_id, far: self.next_id, used: 0, touched: false, read: Table::new(), write: Table::new(), fetch: Table::new(), large: [0; LARGE_WORDS], huge: false });
                 self.next_id += 1;
                 self.slots.len() - 1
             }
@@ -429,6 +456,7 @@ impl Tlb {
                 s.clear();
                 s.key = key;
                 s.id = self.next_id;
+                s.far = self.next_id;
                 self.next_id += 1;
                 i
             }
@@ -507,10 +535,50 @@ impl Tlb {
         (e.tag == pc & PAGE_MASK).then(|| pc.wrapping_add(e.addend))
     }
 
-    fn keep(&mut self, region: &Arc<Region>) {
-        if !self.regions.iter().any(|r| Arc::ptr_eq(r, region)) {
-            self.regions.push(region.clone());
+    fn keep(&mut self, region: &Arc<Region>) -> usize {
+        match self.regions.iter().position(|r| Arc::ptr_eq(r, region)) {
+            Some(i) => i,
+            None => {
+                self.regions.push(region.clone());
+                self.regions.len() - 1
+            }
         }
+    }
+
+    /// Enters a translation in the second level, over one of the same page or in the place of
+    /// another.
+    fn keep_far(&mut self, new: Far) {
+        let set = far_set(new.tag);
+        let ways = &mut self.far[set..set + FAR_WAYS];
+        if let Some(old) = ways.iter_mut().find(|f| f.tag == new.tag && f.id == new.id) {
+            let write = new.write || old.write && old.offset == new.offset && old.region == new.region;
+            *old = Far { write, ..new };
+            return;
+        }
+        ways.rotate_right(1);
+        ways[0] = new;
+    }
+
+    /// Fills the tables of the current slot from the second level, for a read or a write at
+    /// `address`; false where it does not know the page.
+    pub fn refill(&mut self, address: u64, write: bool) -> bool {
+        let page = address & PAGE_MASK;
+        let set = far_set(page);
+        let s = &mut self.slots[self.current];
+        let Some(f) = self.far[set..set + FAR_WAYS].iter().find(|f| f.tag == page && f.id == s.far && if write { f.write } else { f.read }) else { return false };
+        let Some(region) = self.regions.get(f.region as usize) else { return false };
+        if write && region.is_code(f.offset / PAGE_SIZE) {
+            return false;
+        }
+        let addend = (region.host_ptr(f.offset) as u64).wrapping_sub(page);
+        s.touched = true;
+        if f.read {
+            *s.read.entry_mut(page) = Entry { tag: page, addend };
+        }
+        if write {
+            *s.write.entry_mut(page) = Entry { tag: page, addend };
+        }
+        true
     }
 
     fn note_large(slot: &mut Slot, page: u64, size: u64) {
@@ -531,7 +599,7 @@ impl Tlb {
         if offset.checked_add(PAGE_SIZE).is_none_or(|end| end > region.len()) {
             return;
         }
-        self.keep(region);
+        let index = self.keep(region);
         let addend = (region.host_ptr(offset) as u64).wrapping_sub(page);
         let s = &mut self.slots[self.current];
         s.touched = true;
@@ -541,6 +609,10 @@ impl Tlb {
         }
         if writable {
             *s.write.entry_mut(page) = Entry { tag: page, addend };
+        }
+        let id = s.far;
+        if let Ok(region) = u16::try_from(index) {
+            self.keep_far(Far { tag: page, offset, id, region, read: readable, write: writable });
         }
     }
 
@@ -560,6 +632,7 @@ impl Tlb {
                 let s = &mut self.slots[i];
                 s.clear();
                 s.id = self.next_id;
+                s.far = self.next_id;
                 self.next_id += 1;
             }
         }
@@ -571,6 +644,12 @@ impl Tlb {
     pub fn flush_page(&mut self, address: u64, mut which: impl FnMut(u64) -> bool) -> bool {
         let mut more = false;
         let (word, bit) = stretch(address);
+        let set = far_set(address);
+        for f in &mut self.far[set..set + FAR_WAYS] {
+            if (f.tag ^ address) & VA_COMPARE == 0 {
+                *f = FAR_NOTHING;
+            }
+        }
         for s in &mut self.slots {
             if !s.touched || !which(s.key) {
                 continue;
@@ -578,10 +657,13 @@ impl Tlb {
             if s.huge {
                 s.clear();
                 s.id = self.next_id;
+                s.far = self.next_id;
                 self.next_id += 1;
                 more = true;
             } else if s.large[word] & bit != 0 {
                 s.forget_stretch(address);
+                s.far = self.next_id;
+                self.next_id += 1;
                 more = true;
             } else {
                 for t in [&mut s.read, &mut s.write, &mut s.fetch] {
