@@ -80,11 +80,14 @@ struct Job {
     waiting: Vec<Arc<Inbox>>,
 }
 
+/// What was compiled, and its code as long as some core has it.
+type Done = (Arc<Source>, Weak<Code>);
+
 /// What is compiled or waits to be.
 #[derive(Default)]
 struct Desk {
     queue: Vec<Job>,
-    done: HashMap<Key, Vec<(Arc<Source>, Weak<Code>)>>,
+    done: HashMap<Key, Vec<Done>>,
     /// The region being compiled now, and who else wants it.
     current: Option<Job>,
     /// Entries in `done` when it was last swept.

@@ -461,10 +461,7 @@ impl<'a> Emitter<'a> {
 
     fn divide(&mut self, signed: bool, w: W, a: V, b: V) -> Value {
         let t = if w == W::W32 { types::I32 } else { types::I64 };
-        let constant = match b {
-            V::Const(k) if w.cut(k) != 0 && w.cut(k) != w.cut(u64::MAX) => true,
-            _ => false,
-        };
+        let constant = matches!(b, V::Const(k) if w.cut(k) != 0 && w.cut(k) != w.cut(u64::MAX));
         let (a, b) = (self.operand(w, a), self.operand(w, b));
         if constant {
             return if signed { self.b.ins().sdiv(a, b) } else { self.b.ins().udiv(a, b) };

@@ -57,6 +57,9 @@ struct Part {
     entry: Block,
     /// Edges from blocks of the region.
     edges: u32,
+    /// Control comes to it from the entry. What follows a change of state does not: the run loop
+    /// looks in between.
+    live: bool,
     /// It has been emitted, or is being.
     done: bool,
     /// Control can come back to it within the region.
@@ -140,21 +143,22 @@ impl<'a, 'b> Region<'a, 'b> {
         b.seal_block(start);
         let core = b.block_params(start)[0];
         let signatures = Signatures::new(&mut b);
-        let by_pc: HashMap<u64, usize> = source.blocks.iter().enumerate().rev().map(|(i, s)| (s.pc, i)).collect();
+        let mut by_pc: HashMap<u64, usize> = source.blocks.iter().enumerate().rev().map(|(i, s)| (s.pc, i)).collect();
         let inside = |pc: u64| by_pc.get(&pc).copied();
         let next: Vec<u64> = seen.iter().map(|s| successors(s).filter_map(inside).filter(|&j| j < 64).fold(0, |m, j| m | 1 << j)).collect();
         let reach = reach(&next);
         let mut parts: Vec<Part> = seen
             .into_iter()
             .enumerate()
-            .map(|(i, seen)| Part { seen, entry: b.create_block(), edges: 0, done: false, looped: i < 64 && reach[i] >> i & 1 != 0, inherited: None })
+            .map(|(i, seen)| Part { seen, entry: b.create_block(), edges: 0, live: i == 0 || i < 64 && reach[0] >> i & 1 != 0, done: false, looped: i < 64 && reach[i] >> i & 1 != 0, inherited: None })
             .collect();
-        for i in 0..parts.len() {
+        for i in (0..parts.len()).filter(|&i| parts[i].live).collect::<Vec<_>>() {
             let targets: Vec<usize> = successors(&parts[i].seen).filter_map(inside).collect();
             for j in targets {
                 parts[j].edges += 1;
             }
         }
+        by_pc.retain(|_, &mut i| parts[i].live);
         // The entry is entered from outside too.
         parts[0].edges += 1;
         let mut e = Emitter {
@@ -180,7 +184,7 @@ impl<'a, 'b> Region<'a, 'b> {
     /// Chooses the words that loops keep in host registers.
     fn choose_variables(&mut self) {
         let mut counts: Vec<(Slot, u32)> = Vec::new();
-        for p in self.parts.iter().filter(|p| p.looped) {
+        for p in self.parts.iter().filter(|p| p.live && p.looped) {
             for &(slot, n) in &p.seen.reads {
                 match counts.iter_mut().find(|c| c.0 == slot) {
                     Some(c) => c.1 += n,
@@ -206,6 +210,9 @@ impl<'a, 'b> Region<'a, 'b> {
         let mut sealed = vec![0; self.parts.len()];
         sealed[0] = 1;
         for i in 0..self.parts.len() {
+            if !self.parts[i].live {
+                continue;
+            }
             let entry = self.parts[i].entry;
             self.parts[i].done = true;
             if sealed[i] == self.parts[i].edges {

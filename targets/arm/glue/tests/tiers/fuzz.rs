@@ -149,7 +149,7 @@ fn scatter(r: &mut Random, rigs: &mut [Rig; 2], length: u64) {
     for i in 20..28 {
         let mut at = DATA + r.below(DATA_BYTES - 64);
         match r.below(16) {
-            0 => at = at & !0xfff | 0xff0 + r.below(16),
+            0 => at = at & !0xfff | (0xff0 + r.below(16)),
             1 => at = RAM + BYTES - r.below(32),
             2 => at = CODE + r.below(4 * length),
             3 => {}
@@ -160,7 +160,7 @@ fn scatter(r: &mut Random, rigs: &mut [Rig; 2], length: u64) {
     put(state::x(28), CODE + 4 * r.below(length));
     put(state::x(29), number(r));
     put(state::x(30), CODE + 4 * r.below(length));
-    put(state::SP, DATA + r.below(DATA_BYTES - 64) & !15);
+    put(state::SP, (DATA + r.below(DATA_BYTES - 64)) & !15);
     for i in 0..32 {
         put(state::v(i), number(r));
         put(state::v(i).at(1), number(r));
@@ -214,7 +214,7 @@ fn fuzz(seed: u64, total: u64) {
             _ => 8 + r.below(100),
         };
         programs += 1;
-        let program = kinds.program(&mut r, n, programs % 3 != 0);
+        let program = kinds.program(&mut r, n, !programs.is_multiple_of(3));
         for g in &mut rigs {
             g.program(&program);
         }
