@@ -94,6 +94,9 @@ pub struct Core<T: Target> {
     pub system: Arc<System>,
 }
 
+/// RAM or ROM behind an address: region, offset in it, and whether it is read-only.
+type Memory = (Arc<proteus_ram::Region>, u64, bool);
+
 /// How instructions become virtual time: `base` nanoseconds at instruction 0 of this core's turn.
 #[derive(Clone, Copy, Debug)]
 pub struct InstructionClock {
@@ -224,7 +227,7 @@ impl<T: Target> Core<T> {
     }
 
     /// The region and offset of guest physical `phys`, where RAM or ROM is.
-    fn ram_at(&self, phys: u64) -> Option<(Arc<proteus_ram::Region>, u64, bool)> {
+    fn ram_at(&self, phys: u64) -> Option<Memory> {
         match self.space.find(phys)? {
             Mapping::Ram { region, offset, read_only, .. } => Some((region.clone(), offset, read_only)),
             _ => None,
@@ -242,7 +245,7 @@ impl<T: Target> Core<T> {
     }
 
     /// Translates, checks alignment, and enters RAM pages in the TLB.
-    fn resolve(&mut self, address: u64, m: Mem, access: Access) -> Result<(Translation, Option<(Arc<proteus_ram::Region>, u64, bool)>), T::Exception> {
+    fn resolve(&mut self, address: u64, m: Mem, access: Access) -> Result<(Translation, Option<Memory>), T::Exception> {
         let t = T::translate(self, address, access, m.unprivileged)?;
         if t.device && !address.is_multiple_of(m.bytes()) {
             return Err(T::bus_error(self, address, access, BusError::Alignment));

@@ -35,7 +35,7 @@ fn kind(k: u32) -> Option<Kind> {
     Some(match parts(k) {
         (0, 7, 1, 0) | (0, 7, 5, 0) => Kind::InstructionAll,
         (3, 7, 5, 1) => Kind::InstructionLine,
-        (0, 7, 6, 1) | (3, 7, 10 | 11 | 12 | 13 | 14, 1) => Kind::DataLine,
+        (0, 7, 6, 1) | (3, 7, 10..=14, 1) => Kind::DataLine,
         (0, 7, 6 | 10 | 14, 2) => Kind::SetWay,
         (3, 7, 4, 1) => Kind::Zero,
         (0, 7, 8, op2 @ 0..=1) => Kind::At(1, op2 == 1),

@@ -113,7 +113,7 @@ pub struct Builder {
 impl Builder {
     /// A decoder that is written to `$OUT_DIR/name.rs`.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), files: Vec::new(), texts: Vec::new(), semantics: None, import: "use proteus_exec::ops::{Ops, R};".to_owned(), width: 32 }
+        Self { name: name.to_owned(), files: Vec::new(), texts: Vec::new(), semantics: None, import: "use proteus_exec::ops::Ops;".to_owned(), width: 32 }
     }
 
     /// Adds a table; all tables together make one decoder.
@@ -138,7 +138,7 @@ impl Builder {
     }
 
     /// The line that imports `Ops` and `R` for `Table`
-    /// (otherwise `use proteus_exec::ops::{Ops, R};`).
+    /// (otherwise `use proteus_exec::ops::Ops;`).
     #[must_use]
     pub fn import(mut self, line: &str) -> Self {
         self.import = line.to_owned();

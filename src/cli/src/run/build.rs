@@ -197,8 +197,7 @@ pub fn seeds(seed: Option<u64>, repeatable: bool) -> Seeds {
         }
     }
     let (kaslr, rng) = bytes.split_at(8);
-    let mut out = Seeds::default();
-    out.kaslr = kaslr.iter().fold(0, |n, b| n << 8 | u64::from(*b));
+    let mut out = Seeds { kaslr: kaslr.iter().fold(0, |n, b| n << 8 | u64::from(*b)), ..Seeds::default() };
     out.rng.copy_from_slice(rng);
     out
 }
@@ -280,7 +279,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
             machine.request(SystemRequest::Exit(code));
         }
     });
-    let semihosting = Host::new(config, &consoles, &built, memory, wall_clock, &control)?;
+    let semihosting = Host::answering(config, &consoles, &built, memory, wall_clock, &control)?;
     let translator = Translator::new(program, plan.executor);
     let mut cpus = plan.build(&built, &translator, semihosting);
     built.load().map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;

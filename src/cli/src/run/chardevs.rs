@@ -173,6 +173,9 @@ impl Binding {
     }
 }
 
+/// What is done with the status that a test device was given.
+type OnExit = Box<dyn Fn(u32) + Send + Sync>;
+
 /// All back ends of a run.
 pub struct Consoles {
     /// The host's side.
@@ -180,7 +183,7 @@ pub struct Consoles {
     deterministic: bool,
     program: String,
     test_devices: Vec<String>,
-    exit: Arc<OnceLock<Box<dyn Fn(u32) + Send + Sync>>>,
+    exit: Arc<OnceLock<OnExit>>,
 }
 
 impl Consoles {

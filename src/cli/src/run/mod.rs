@@ -53,7 +53,7 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
         open();
     }
     let chardevs = emulator.chardevs.clone();
-    let end = Run { config, emulator, paused: config.start_paused, signalled: false }.to_the_end();
+    let end = Run { config, emulator, paused: config.start_paused, signalled: false }.until_end();
     chardevs.flush(if end.signalled { FLUSH_AFTER_SIGNAL } else { FLUSH });
     chardevs.restore_terminal();
     signals.run_is_over();
@@ -97,7 +97,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn to_the_end(mut self) -> End {
+    fn until_end(mut self) -> End {
         sched::connect(&self.emulator.built.machine, &self.emulator.control.bell);
         loop {
             let status = if self.paused {

@@ -141,11 +141,8 @@ impl Editor {
                 echo.push_str("\r\n");
                 return Some(std::mem::take(&mut self.line));
             }
-            8 | 127 => {
-                if self.line.pop().is_some() {
-                    echo.push_str("\x08 \x08");
-                }
-            }
+            8 | 127 if self.line.pop().is_some() => echo.push_str("\x08 \x08"),
+            8 | 127 => {}
             // Ctrl-U, Ctrl-C.
             21 | 3 => {
                 echo.push_str(&"\x08 \x08".repeat(self.line.len()));

@@ -196,7 +196,7 @@ fn bytes(text: &str) -> Result<Vec<u8>, String> {
     if let Some(n) = text.strip_prefix('#') {
         return Ok(number(n)?.to_le_bytes().to_vec());
     }
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return Err(format!("{text}: bytes have two digits"));
     }
     (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|e| format!("{text}: {e}"))).collect()
@@ -362,8 +362,11 @@ fn address(text: &str, base: u64) -> Result<u64, String> {
     }
 }
 
+/// A processor, and the compiler behind it where there is one.
+type Built = (Cpu<Arm>, Option<Arc<Compiler<Arm>>>);
+
 /// A processor as the line's settings have it.
-fn new_cpu(line: &Line, tier: Tier) -> Result<(Cpu<Arm>, Option<Arc<Compiler<Arm>>>), String> {
+fn new_cpu(line: &Line, tier: Tier) -> Result<Built, String> {
     let name = last(&line.before, "cpu").unwrap_or(DEFAULT_MODEL);
     let model = models::find(name).ok_or_else(|| format!("there is no model {name}"))?;
     let has = last(&line.before, "has").unwrap_or("");
@@ -432,8 +435,8 @@ fn initial(core: &mut Core<Arm>) -> State {
     };
     // Level 1: the first GiB a block, the second by a table; level 2: one table.
     table(0, 0x701 | EL0_TOO | UXN | PXN);
-    table(8, TABLES + 0x1000 | 3);
-    table(0x1000, TABLES + 0x2000 | 3);
+    table(8, (TABLES + 0x1000) | 3);
+    table(0x1000, (TABLES + 0x2000) | 3);
     for i in 0..RAM_BYTES / 4096 {
         let row = PAGES.iter().rev().find(|r| r.0 <= i * 4096).map_or(0, |r| r.1);
         table(0x2000 + 8 * i, if row == 0 { 0 } else { (RAM + i * 4096) + row });

@@ -252,8 +252,10 @@ enum Index {
 }
 
 /// Addresses of a pair's two elements, and the base afterwards.
+type PairAddress<V> = (V, V, V);
+
 #[inline(always)]
-fn pair_address<O: Ops>(o: &mut O, rn: u32, imm: u64, bytes: u64, index: Index) -> Result<(O::V, O::V, O::V), O::Fault> {
+fn pair_address<O: Ops>(o: &mut O, rn: u32, imm: u64, bytes: u64, index: Index) -> Result<PairAddress<O::V>, O::Fault> {
     let b = base(o, rn)?;
     let moved = offset(o, b, imm);
     let first = if index == Index::Post { b } else { moved };
