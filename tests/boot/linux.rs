@@ -14,12 +14,7 @@ const fn case(smp: &'static str, gic: &'static str, memory: &'static str, icount
 }
 
 /// Every value of every dimension at least once.
-const SHORT: &[Case] = &[
-    case("1", "2", "128M", false),
-    case("2", "3", "8G", true),
-    case("4", "2", "8G", false),
-    case("1", "3", "128M", true),
-];
+const SHORT: &[Case] = &[case("1", "2", "128M", false), case("2", "3", "8G", true), case("4", "2", "8G", false), case("1", "3", "128M", true)];
 
 #[test]
 fn boots_to_a_shell_that_answers() {

@@ -401,7 +401,8 @@ impl<T: Target> Core<T> {
     /// Atomic read-modify-write with all checks. On a device it is a read and a write.
     #[inline]
     pub fn rmw(&mut self, op: Rmw, address: u64, m: Mem, operand: u64) -> Result<u64, T::Exception> {
-        if !m.unprivileged && !m.big
+        if !m.unprivileged
+            && !m.big
             && let Some(old) = self.tlb.rmw(op, address, m.bytes(), operand)
         {
             return Ok(old);
@@ -573,11 +574,7 @@ fn width(m: Mem) -> Width {
 /// big-endian.
 #[inline(always)]
 pub(crate) fn swap(m: Mem, v: u64) -> u64 {
-    if m.big {
-        v.swap_bytes() >> (64 - 8 * m.bytes())
-    } else {
-        v & (u64::MAX >> (64 - 8 * m.bytes()))
-    }
+    if m.big { v.swap_bytes() >> (64 - 8 * m.bytes()) } else { v & (u64::MAX >> (64 - 8 * m.bytes())) }
 }
 
 /// Extends a loaded value as the access says.

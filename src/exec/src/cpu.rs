@@ -210,8 +210,7 @@ impl<T: Target> Cpu<T> {
         let phys = match core.fetch(pc) {
             Ok(p) => p,
             Err(e) => {
-                T::take(core, e, pc);
-                core.resync();
+                Self::take(core, e, pc);
                 return None;
             }
         };
@@ -250,8 +249,7 @@ impl<T: Target> Cpu<T> {
             Some(b) => Some(self.blocks.insert(b).0),
             None => {
                 let e = T::bus_error(core, key.pc, Access::Fetch, BusError::External);
-                T::take(core, e, key.pc);
-                core.resync();
+                Self::take(core, e, key.pc);
                 None
             }
         }
@@ -352,8 +350,15 @@ impl<T: Target> Cpu<T> {
     fn take_pending(core: &mut Core<T>) {
         if let Some(e) = core.pending.take() {
             let pc = core.run.pc;
-            T::take(core, e, pc);
+            Self::take(core, e, pc);
         }
+    }
+
+    /// Takes an exception. It uses an instruction of the budget, so that a guest whose vectors
+    /// fault in turn does not keep the run from ending.
+    fn take(core: &mut Core<T>, exception: T::Exception, pc: u64) {
+        T::take(core, exception, pc);
+        core.run.budget -= 1;
         core.resync();
     }
 

@@ -105,7 +105,9 @@ pub fn form<T: Target>(blocks: &Blocks<T>, index: usize) -> Option<Source> {
     }
     let blocks = taken
         .iter()
-        .filter_map(|&(pc, i)| Some(SourceBlock { pc, code: blocks.get(i)?.ops.iter().map(|o| SourceInstruction { word: o.word, length: o.length }).collect() }))
+        .filter_map(|&(pc, i)| {
+            Some(SourceBlock { pc, code: blocks.get(i)?.ops.iter().map(|o| SourceInstruction { word: o.word, length: o.length }).collect() })
+        })
         .collect();
     Some(Source { entry, blocks })
 }

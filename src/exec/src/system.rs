@@ -62,7 +62,14 @@ impl System {
     pub fn new(lines: impl IntoIterator<Item = Arc<CoreLines>>) -> Arc<System> {
         let peers = lines
             .into_iter()
-            .map(|lines| Peer { lines, inbox: Mutex::new(Vec::new()), mail: AtomicBool::new(false), idle: AtomicBool::new(true), on: AtomicBool::new(false), start: Mutex::new(None) })
+            .map(|lines| Peer {
+                lines,
+                inbox: Mutex::new(Vec::new()),
+                mail: AtomicBool::new(false),
+                idle: AtomicBool::new(true),
+                on: AtomicBool::new(false),
+                start: Mutex::new(None),
+            })
             .collect();
         Arc::new(System { peers })
     }

@@ -5,8 +5,8 @@
 //! do on a real machine, so every access made here is atomic.
 
 mod region;
-pub mod tlb;
 #[cfg(test)]
 mod tests;
+pub mod tlb;
 
 pub use region::{OutOfRange, PAGE_SHIFT, PAGE_SIZE, Region, RegionError};

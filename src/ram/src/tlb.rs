@@ -251,13 +251,51 @@ macro_rules! by_size {
     ($bytes:expr, $host:expr, $a:ident => $body:expr) => {
         match $bytes {
             // SAFETY: HostPlace checks that the bytes lie inside a live mapping and are aligned.
-            1 => { type I = i8; type U = u8; let $a = unsafe { std::sync::atomic::AtomicU8::from_ptr($host as *mut u8) }; #[allow(clippy::unnecessary_cast)] { let _ = size_of::<I>(); let r: U = $body; r as u64 } }
+            1 => {
+                type I = i8;
+                type U = u8;
+                let $a = unsafe { std::sync::atomic::AtomicU8::from_ptr($host as *mut u8) };
+                #[allow(clippy::unnecessary_cast)]
+                {
+                    let _ = size_of::<I>();
+                    let r: U = $body;
+                    r as u64
+                }
+            }
             // SAFETY: as above.
-            2 => { type I = i16; type U = u16; let $a = unsafe { std::sync::atomic::AtomicU16::from_ptr($host as *mut u16) }; { let _ = size_of::<I>(); let r: U = $body; r as u64 } }
+            2 => {
+                type I = i16;
+                type U = u16;
+                let $a = unsafe { std::sync::atomic::AtomicU16::from_ptr($host as *mut u16) };
+                {
+                    let _ = size_of::<I>();
+                    let r: U = $body;
+                    r as u64
+                }
+            }
             // SAFETY: as above.
-            4 => { type I = i32; type U = u32; let $a = unsafe { std::sync::atomic::AtomicU32::from_ptr($host as *mut u32) }; { let _ = size_of::<I>(); let r: U = $body; r as u64 } }
+            4 => {
+                type I = i32;
+                type U = u32;
+                let $a = unsafe { std::sync::atomic::AtomicU32::from_ptr($host as *mut u32) };
+                {
+                    let _ = size_of::<I>();
+                    let r: U = $body;
+                    r as u64
+                }
+            }
             // SAFETY: as above.
-            _ => { type I = i64; type U = u64; let $a = unsafe { std::sync::atomic::AtomicU64::from_ptr($host as *mut u64) }; #[allow(clippy::unnecessary_cast)] { let _ = size_of::<I>(); let r: U = $body; r as u64 } }
+            _ => {
+                type I = i64;
+                type U = u64;
+                let $a = unsafe { std::sync::atomic::AtomicU64::from_ptr($host as *mut u64) };
+                #[allow(clippy::unnecessary_cast)]
+                {
+                    let _ = size_of::<I>();
+                    let r: U = $body;
+                    r as u64
+                }
+            }
         }
     };
 }
@@ -422,7 +460,17 @@ impl Tlb {
 
     /// An empty TLB with one slot for context key 0.
     pub fn new() -> Tlb {
-        let mut t = Tlb { read: std::ptr::null(), write: std::ptr::null(), fetch: std::ptr::null(), current: 0, slots: Vec::new(), far: vec![FAR_NOTHING; FAR_SETS * FAR_WAYS], regions: Vec::new(), clock: 0, next_id: 1 };
+        let mut t = Tlb {
+            read: std::ptr::null(),
+            write: std::ptr::null(),
+            fetch: std::ptr::null(),
+            current: 0,
+            slots: Vec::new(),
+            far: vec![FAR_NOTHING; FAR_SETS * FAR_WAYS],
+            regions: Vec::new(),
+            clock: 0,
+            next_id: 1,
+        };
         t.select(0);
         t
     }
@@ -446,7 +494,18 @@ impl Tlb {
         let i = match found {
             Some(i) => i,
             None if self.slots.len() < SLOTS => {
-                self.slots.push(Slot { key, id: self.next_id, far: self.next_id, used: 0, touched: false, read: Table::new(), write: Table::new(), fetch: Table::new(), large: [0; LARGE_WORDS], huge: false });
+                self.slots.push(Slot {
+                    key,
+                    id: self.next_id,
+                    far: self.next_id,
+                    used: 0,
+                    touched: false,
+                    read: Table::new(),
+                    write: Table::new(),
+                    fetch: Table::new(),
+                    large: [0; LARGE_WORDS],
+                    huge: false,
+                });
                 self.next_id += 1;
                 self.slots.len() - 1
             }
@@ -565,7 +624,9 @@ impl Tlb {
         let page = address & PAGE_MASK;
         let set = far_set(page);
         let s = &mut self.slots[self.current];
-        let Some(f) = self.far[set..set + FAR_WAYS].iter().find(|f| f.tag == page && f.id == s.far && if write { f.write } else { f.read }) else { return false };
+        let Some(f) = self.far[set..set + FAR_WAYS].iter().find(|f| f.tag == page && f.id == s.far && if write { f.write } else { f.read }) else {
+            return false;
+        };
         let Some(region) = self.regions.get(f.region as usize) else { return false };
         if write && region.is_code(f.offset / PAGE_SIZE) {
             return false;

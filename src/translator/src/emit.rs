@@ -15,7 +15,6 @@ use proteus_exec::Layout;
 use proteus_exec::ops::*;
 use proteus_exec::prim::lazy;
 
-
 /// A value of the emitter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum V {

@@ -150,7 +150,15 @@ impl<'a, 'b> Region<'a, 'b> {
         let mut parts: Vec<Part> = seen
             .into_iter()
             .enumerate()
-            .map(|(i, seen)| Part { seen, entry: b.create_block(), edges: 0, live: i == 0 || i < 64 && reach[0] >> i & 1 != 0, done: false, looped: i < 64 && reach[i] >> i & 1 != 0, inherited: None })
+            .map(|(i, seen)| Part {
+                seen,
+                entry: b.create_block(),
+                edges: 0,
+                live: i == 0 || i < 64 && reach[0] >> i & 1 != 0,
+                done: false,
+                looped: i < 64 && reach[i] >> i & 1 != 0,
+                inherited: None,
+            })
             .collect();
         for i in (0..parts.len()).filter(|&i| parts[i].live).collect::<Vec<_>>() {
             let targets: Vec<usize> = successors(&parts[i].seen).filter_map(inside).collect();

@@ -61,16 +61,51 @@ impl Emitter<'_> {
         let bits = 8u32 << (esize & 3);
         let wide = esize == 3;
         match op {
-            XOp::Dup | XOp::Insert | XOp::Unzip1 | XOp::Unzip2 | XOp::Zip1 | XOp::Zip2 | XOp::Transpose1 | XOp::Transpose2 | XOp::Extract | XOp::Reverse | XOp::Narrow => {
+            XOp::Dup
+            | XOp::Insert
+            | XOp::Unzip1
+            | XOp::Unzip2
+            | XOp::Zip1
+            | XOp::Zip2
+            | XOp::Transpose1
+            | XOp::Transpose2
+            | XOp::Extract
+            | XOp::Reverse
+            | XOp::Narrow => {
                 return Some(self.permute(op, esize, imm, operands[0], operands[1]));
             }
             XOp::Shl | XOp::ShrU if imm >= bits => return Some(self.vector(X::Const(0))),
             XOp::Mul if esize == 0 => return None,
-            XOp::CmpGtU | XOp::CmpGeU | XOp::MaxS | XOp::MaxU | XOp::MinS | XOp::MinU | XOp::AbsDiffS | XOp::AbsDiffU | XOp::WidenU | XOp::WidenS if wide => return None,
+            XOp::CmpGtU | XOp::CmpGeU | XOp::MaxS | XOp::MaxU | XOp::MinS | XOp::MinU | XOp::AbsDiffS | XOp::AbsDiffU | XOp::WidenU | XOp::WidenS if wide => {
+                return None;
+            }
             XOp::CountOnes if esize != 0 => return None,
             XOp::RoundHalfAddU if esize > 1 => return None,
-            XOp::And | XOp::Or | XOp::Xor | XOp::AndNot | XOp::OrNot | XOp::Select | XOp::Add | XOp::Sub | XOp::Mul | XOp::Abs | XOp::Neg | XOp::CmpEq | XOp::CmpGtS | XOp::CmpGeS => {}
-            XOp::CmpGtU | XOp::CmpGeU | XOp::CmpTest | XOp::MaxS | XOp::MaxU | XOp::MinS | XOp::MinU | XOp::AbsDiffS | XOp::AbsDiffU | XOp::RoundHalfAddU | XOp::Shl => {}
+            XOp::And
+            | XOp::Or
+            | XOp::Xor
+            | XOp::AndNot
+            | XOp::OrNot
+            | XOp::Select
+            | XOp::Add
+            | XOp::Sub
+            | XOp::Mul
+            | XOp::Abs
+            | XOp::Neg
+            | XOp::CmpEq
+            | XOp::CmpGtS
+            | XOp::CmpGeS => {}
+            XOp::CmpGtU
+            | XOp::CmpGeU
+            | XOp::CmpTest
+            | XOp::MaxS
+            | XOp::MaxU
+            | XOp::MinS
+            | XOp::MinU
+            | XOp::AbsDiffS
+            | XOp::AbsDiffU
+            | XOp::RoundHalfAddU
+            | XOp::Shl => {}
             XOp::ShrU | XOp::ShrS | XOp::CountOnes | XOp::WidenU | XOp::WidenS | XOp::Lookup => {}
             _ => return None,
         }

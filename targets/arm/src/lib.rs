@@ -61,7 +61,11 @@ impl Conditions {
     /// Whether it holds for `core`.
     pub fn hold(&self, core: &Core<Arm>) -> bool {
         let t = &core.target;
-        (!self.el2 || t.has_el2) && (!self.el3 || t.has_el3) && (!self.either || t.has_el2 || t.has_el3) && (!self.cortex || t.cortex) && self.feature.is_none_or(|f| t.has(f))
+        (!self.el2 || t.has_el2)
+            && (!self.el3 || t.has_el3)
+            && (!self.either || t.has_el2 || t.has_el3)
+            && (!self.cortex || t.cortex)
+            && self.feature.is_none_or(|f| t.has(f))
     }
 }
 

@@ -246,11 +246,8 @@ pub fn cas_pair(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
     let get = |core: &Core<Arm>, r: u32| if r == 31 { 0 } else { core.word(state::x(r)) };
     let expected = order(big, size, get(core, rs), get(core, rs + 1));
     let new = order(big, size, get(core, rt), get(core, rt + 1));
-    let old = if size == 2 {
-        core.compare_swap(address, Mem::plain(3), expected as u64, new as u64)? as u128
-    } else {
-        core.compare_swap16(address, expected, new)?
-    };
+    let old =
+        if size == 2 { core.compare_swap(address, Mem::plain(3), expected as u64, new as u64)? as u128 } else { core.compare_swap16(address, expected, new)? };
     let (first, second) = if size == 2 { (old as u64 & 0xffff_ffff, (old >> 32) as u64) } else { (old as u64, (old >> 64) as u64) };
     let (first, second) = if big { (swap(size, first), swap(size, second)) } else { (first, second) };
     for (r, v) in [(rs, first), (rs + 1, second)] {

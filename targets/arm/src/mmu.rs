@@ -93,18 +93,39 @@ fn range(core: &Core<Arm>, r: u8, address: u64) -> Range {
     if r == 1 {
         let tcr = core.word(sr::TCR_EL1);
         if address >> 55 & 1 == 0 {
-            Range { base: core.word(sr::TTBR0_EL1), tsz: (tcr & 0x3f) as u32, granule: granule0(tcr >> 14 & 3), tbi: tcr >> 37 & 1 != 0, disabled: tcr >> 7 & 1 != 0, upper: false }
+            Range {
+                base: core.word(sr::TTBR0_EL1),
+                tsz: (tcr & 0x3f) as u32,
+                granule: granule0(tcr >> 14 & 3),
+                tbi: tcr >> 37 & 1 != 0,
+                disabled: tcr >> 7 & 1 != 0,
+                upper: false,
+            }
         } else {
             let granule = match tcr >> 30 & 3 {
                 1 => 14,
                 3 => 16,
                 _ => 12,
             };
-            Range { base: core.word(sr::TTBR1_EL1), tsz: (tcr >> 16 & 0x3f) as u32, granule, tbi: tcr >> 38 & 1 != 0, disabled: tcr >> 23 & 1 != 0, upper: true }
+            Range {
+                base: core.word(sr::TTBR1_EL1),
+                tsz: (tcr >> 16 & 0x3f) as u32,
+                granule,
+                tbi: tcr >> 38 & 1 != 0,
+                disabled: tcr >> 23 & 1 != 0,
+                upper: true,
+            }
         }
     } else {
         let tcr = core.word(sr::tcr(r));
-        Range { base: core.word(sr::ttbr0(r)), tsz: (tcr & 0x3f) as u32, granule: granule0(tcr >> 14 & 3), tbi: tcr >> 20 & 1 != 0, disabled: false, upper: false }
+        Range {
+            base: core.word(sr::ttbr0(r)),
+            tsz: (tcr & 0x3f) as u32,
+            granule: granule0(tcr >> 14 & 3),
+            tbi: tcr >> 20 & 1 != 0,
+            disabled: false,
+            upper: false,
+        }
     }
 }
 

@@ -113,10 +113,38 @@ pub static ROWS: &[Row] = &[
         Ok(())
     }),
     row("DAIF", (3, 3, 4, 2, 1)).el(0, 0).get(daif_read).set(daif_write),
-    row("PAN", (3, 0, 4, 2, 3)).get(|c| Ok((c.word(state::PAN) & 1) << 22)).set(|c, v| { *c.word_mut(state::PAN) = v >> 22 & 1; Ok(()) }).resync().when(Conditions::feature(Feature::Pan)),
-    row("UAO", (3, 0, 4, 2, 4)).get(|c| Ok((c.word(state::UAO) & 1) << 23)).set(|c, v| { *c.word_mut(state::UAO) = v >> 23 & 1; Ok(()) }).resync().when(Conditions::feature(Feature::Uao)),
-    row("DIT", (3, 3, 4, 2, 5)).el(0, 0).get(|c| Ok((c.word(state::DIT) & 1) << 24)).set(|c, v| { *c.word_mut(state::DIT) = v >> 24 & 1; Ok(()) }).when(Conditions::feature(Feature::Dit)),
-    row("SSBS", (3, 3, 4, 2, 6)).el(0, 0).get(|c| Ok((c.word(state::SSBS) & 1) << 12)).set(|c, v| { *c.word_mut(state::SSBS) = v >> 12 & 1; Ok(()) }).when(Conditions::feature(Feature::Ssbs)),
+    row("PAN", (3, 0, 4, 2, 3))
+        .get(|c| Ok((c.word(state::PAN) & 1) << 22))
+        .set(|c, v| {
+            *c.word_mut(state::PAN) = v >> 22 & 1;
+            Ok(())
+        })
+        .resync()
+        .when(Conditions::feature(Feature::Pan)),
+    row("UAO", (3, 0, 4, 2, 4))
+        .get(|c| Ok((c.word(state::UAO) & 1) << 23))
+        .set(|c, v| {
+            *c.word_mut(state::UAO) = v >> 23 & 1;
+            Ok(())
+        })
+        .resync()
+        .when(Conditions::feature(Feature::Uao)),
+    row("DIT", (3, 3, 4, 2, 5))
+        .el(0, 0)
+        .get(|c| Ok((c.word(state::DIT) & 1) << 24))
+        .set(|c, v| {
+            *c.word_mut(state::DIT) = v >> 24 & 1;
+            Ok(())
+        })
+        .when(Conditions::feature(Feature::Dit)),
+    row("SSBS", (3, 3, 4, 2, 6))
+        .el(0, 0)
+        .get(|c| Ok((c.word(state::SSBS) & 1) << 12))
+        .set(|c, v| {
+            *c.word_mut(state::SSBS) = v >> 12 & 1;
+            Ok(())
+        })
+        .when(Conditions::feature(Feature::Ssbs)),
     row("FPCR", (3, 3, 4, 4, 0)).el(0, 0).at(state::FPCR).get(fpcr_read).set(fpcr_write),
     row("FPSR", (3, 3, 4, 4, 1)).el(0, 0).at(state::FPSR).get(fpsr_read).set(fpsr_write),
     row("SPSR_EL1", (3, 0, 4, 0, 0)),
@@ -124,14 +152,28 @@ pub static ROWS: &[Row] = &[
     row("SP_EL0", (3, 0, 4, 1, 0)).get(sp_el0_read).set(sp_el0_write),
     row("SPSR_EL2", (3, 4, 4, 0, 0)).el(2, 2).when(EL2),
     row("ELR_EL2", (3, 4, 4, 0, 1)).el(2, 2).when(EL2),
-    row("SP_EL1", (3, 4, 4, 1, 0)).el(2, 2).get(|c| Ok(exceptions::read_sp(c, 1))).set(|c, v| { exceptions::write_sp(c, 1, v); Ok(()) }).when(Conditions::EL2_OR_3),
+    row("SP_EL1", (3, 4, 4, 1, 0))
+        .el(2, 2)
+        .get(|c| Ok(exceptions::read_sp(c, 1)))
+        .set(|c, v| {
+            exceptions::write_sp(c, 1, v);
+            Ok(())
+        })
+        .when(Conditions::EL2_OR_3),
     row("SPSR_irq", (3, 4, 4, 3, 0)).el(2, 2).when(EL2),
     row("SPSR_abt", (3, 4, 4, 3, 1)).el(2, 2).when(EL2),
     row("SPSR_und", (3, 4, 4, 3, 2)).el(2, 2).when(EL2),
     row("SPSR_fiq", (3, 4, 4, 3, 3)).el(2, 2).when(EL2),
     row("SPSR_EL3", (3, 6, 4, 0, 0)).el(3, 3).when(EL3),
     row("ELR_EL3", (3, 6, 4, 0, 1)).el(3, 3).when(EL3),
-    row("SP_EL2", (3, 6, 4, 1, 0)).el(3, 3).get(|c| Ok(exceptions::read_sp(c, 2))).set(|c, v| { exceptions::write_sp(c, 2, v); Ok(()) }).when(EL3),
+    row("SP_EL2", (3, 6, 4, 1, 0))
+        .el(3, 3)
+        .get(|c| Ok(exceptions::read_sp(c, 2)))
+        .set(|c, v| {
+            exceptions::write_sp(c, 2, v);
+            Ok(())
+        })
+        .when(EL3),
     // ---- Control.
     row("SCTLR_EL1", (3, 0, 1, 0, 0)).resync(),
     row("ACTLR_EL1", (3, 0, 1, 0, 1)).raz(),
@@ -216,12 +258,21 @@ pub static ROWS: &[Row] = &[
     row("DBGDTRRX_EL0", (2, 3, 0, 5, 0)).el(0, 0).raz(),
     row("DBGVCR32_EL2", (2, 4, 0, 7, 0)).el(2, 2).when(EL2),
     row("MDRAR_EL1", (2, 0, 1, 0, 0)).ro().raz(),
-    row("OSLAR_EL1", (2, 0, 1, 0, 4)).el(4, 1).set(|c, v| { *c.word_mut(OSLSR_EL1) = 8 | (v & 1) << 1; Ok(()) }),
+    row("OSLAR_EL1", (2, 0, 1, 0, 4)).el(4, 1).set(|c, v| {
+        *c.word_mut(OSLSR_EL1) = 8 | (v & 1) << 1;
+        Ok(())
+    }),
     row("OSLSR_EL1", (2, 0, 1, 1, 4)).ro(),
     row("OSDLR_EL1", (2, 0, 1, 3, 4)).mask(1),
     row("DBGPRCR_EL1", (2, 0, 1, 4, 4)).mask(1),
-    row("DBGCLAIMSET_EL1", (2, 0, 7, 8, 6)).get(|_| Ok(0xff)).set(|c, v| { *c.word_mut(DBGCLAIMCLR_EL1) |= v & 0xff; Ok(()) }),
-    row("DBGCLAIMCLR_EL1", (2, 0, 7, 9, 6)).set(|c, v| { *c.word_mut(DBGCLAIMCLR_EL1) &= !v; Ok(()) }),
+    row("DBGCLAIMSET_EL1", (2, 0, 7, 8, 6)).get(|_| Ok(0xff)).set(|c, v| {
+        *c.word_mut(DBGCLAIMCLR_EL1) |= v & 0xff;
+        Ok(())
+    }),
+    row("DBGCLAIMCLR_EL1", (2, 0, 7, 9, 6)).set(|c, v| {
+        *c.word_mut(DBGCLAIMCLR_EL1) &= !v;
+        Ok(())
+    }),
     row("DBGAUTHSTATUS_EL1", (2, 0, 7, 14, 6)).ro().raz(),
     row("DBGBVR0_EL1", (2, 0, 0, 0, 4)).set(|c, v| breakpoint_write(c, DBGBVR0_EL1, v)),
     row("DBGBVR1_EL1", (2, 0, 0, 1, 4)).set(|c, v| breakpoint_write(c, DBGBVR1_EL1, v)),
@@ -245,20 +296,48 @@ pub static ROWS: &[Row] = &[
     row("DBGWCR3_EL1", (2, 0, 0, 3, 7)).set(watchpoint_write),
     // ---- Performance monitors: the cycle counter, no event counters.
     row("PMCR_EL0", (3, 3, 9, 12, 0)).el(0, 0).get(pmcr_read).set(pmcr_write),
-    row("PMCNTENSET_EL0", (3, 3, 9, 12, 1)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMCNTENSET_EL0))).set(|c, v| { pm_access(c)?; pm_settle(c); *c.word_mut(PMCNTENSET_EL0) |= v & PM_CYCLE; Ok(()) }),
-    row("PMCNTENCLR_EL0", (3, 3, 9, 12, 2)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMCNTENSET_EL0))).set(|c, v| { pm_access(c)?; pm_settle(c); *c.word_mut(PMCNTENSET_EL0) &= !(v & PM_CYCLE); Ok(()) }),
-    row("PMOVSCLR_EL0", (3, 3, 9, 12, 3)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMOVSSET_EL0))).set(|c, v| { pm_access(c)?; *c.word_mut(PMOVSSET_EL0) &= !v; Ok(()) }),
-    row("PMOVSSET_EL0", (3, 3, 9, 14, 3)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMOVSSET_EL0))).set(|c, v| { pm_access(c)?; *c.word_mut(PMOVSSET_EL0) |= v & PM_CYCLE; Ok(()) }),
+    row("PMCNTENSET_EL0", (3, 3, 9, 12, 1)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMCNTENSET_EL0))).set(|c, v| {
+        pm_access(c)?;
+        pm_settle(c);
+        *c.word_mut(PMCNTENSET_EL0) |= v & PM_CYCLE;
+        Ok(())
+    }),
+    row("PMCNTENCLR_EL0", (3, 3, 9, 12, 2)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMCNTENSET_EL0))).set(|c, v| {
+        pm_access(c)?;
+        pm_settle(c);
+        *c.word_mut(PMCNTENSET_EL0) &= !(v & PM_CYCLE);
+        Ok(())
+    }),
+    row("PMOVSCLR_EL0", (3, 3, 9, 12, 3)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMOVSSET_EL0))).set(|c, v| {
+        pm_access(c)?;
+        *c.word_mut(PMOVSSET_EL0) &= !v;
+        Ok(())
+    }),
+    row("PMOVSSET_EL0", (3, 3, 9, 14, 3)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMOVSSET_EL0))).set(|c, v| {
+        pm_access(c)?;
+        *c.word_mut(PMOVSSET_EL0) |= v & PM_CYCLE;
+        Ok(())
+    }),
     row("PMSWINC_EL0", (3, 3, 9, 12, 4)).el(4, 0).set(|c, _| pm_access(c)),
-    row("PMSELR_EL0", (3, 3, 9, 12, 5)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMSELR_EL0))).set(|c, v| { pm_access(c)?; *c.word_mut(PMSELR_EL0) = v & 31; Ok(()) }),
+    row("PMSELR_EL0", (3, 3, 9, 12, 5)).el(0, 0).get(|c| pm_access(c).map(|()| c.word(PMSELR_EL0))).set(|c, v| {
+        pm_access(c)?;
+        *c.word_mut(PMSELR_EL0) = v & 31;
+        Ok(())
+    }),
     row("PMCEID0_EL0", (3, 3, 9, 12, 6)).el(0, 4).get(|c| pm_access(c).map(|()| 1 << 17)),
     row("PMCEID1_EL0", (3, 3, 9, 12, 7)).el(0, 4).get(|c| pm_access(c).map(|()| 0)),
     row("PMCCNTR_EL0", (3, 3, 9, 13, 0)).el(0, 0).get(pmccntr_read).set(pmccntr_write),
     row("PMXEVTYPER_EL0", (3, 3, 9, 13, 1)).el(0, 0).get(pmxevtyper_read).set(pmxevtyper_write),
     row("PMXEVCNTR_EL0", (3, 3, 9, 13, 2)).el(0, 0).get(|c| pm_access(c).map(|()| 0)).set(|c, _| pm_access(c)),
     row("PMUSERENR_EL0", (3, 3, 9, 14, 0)).el(0, 1).mask(15),
-    row("PMINTENSET_EL1", (3, 0, 9, 14, 1)).set(|c, v| { *c.word_mut(PMINTENSET_EL1) |= v & PM_CYCLE; Ok(()) }),
-    row("PMINTENCLR_EL1", (3, 0, 9, 14, 2)).get(|c| Ok(c.word(PMINTENSET_EL1))).set(|c, v| { *c.word_mut(PMINTENSET_EL1) &= !v; Ok(()) }),
+    row("PMINTENSET_EL1", (3, 0, 9, 14, 1)).set(|c, v| {
+        *c.word_mut(PMINTENSET_EL1) |= v & PM_CYCLE;
+        Ok(())
+    }),
+    row("PMINTENCLR_EL1", (3, 0, 9, 14, 2)).get(|c| Ok(c.word(PMINTENSET_EL1))).set(|c, v| {
+        *c.word_mut(PMINTENSET_EL1) &= !v;
+        Ok(())
+    }),
     row("PMCCFILTR_EL0", (3, 3, 14, 15, 7)).el(0, 0).mask(0xfc00_0000).get(|c| pm_access(c).map(|()| c.word(PMCCFILTR_EL0))),
     // ---- Implementation defined, Cortex-A53 (DDI 0500, 4.2).
     row("L2CTLR_EL1", (3, 1, 11, 0, 2)).when(Conditions::CORTEX),

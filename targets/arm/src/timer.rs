@@ -1,10 +1,10 @@
 //! What the core itself has of the generic timer: the counters and who may read them. The timers
 //! are a device (`arm-generic-timer`), reached by its system registers.
 
+use crate::Arm;
 use crate::exceptions::Exception;
 use crate::state::el;
 use crate::sysregs::{self as sr, key};
-use crate::Arm;
 use proteus_exec::Core;
 
 /// The count at virtual time `ns` with `frequency` ticks a second.

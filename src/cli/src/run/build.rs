@@ -54,7 +54,9 @@ pub fn board(config: &Config, target: Option<TargetName>) -> Result<&'static Boa
     let program = &config.program;
     match target {
         None | Some(TargetName::Aarch64 | TargetName::Arm) => {}
-        Some(other) => return Err(Problem(format!("the target {} is not implemented yet; there are aarch64 and arm", other.name())).at(program, "this program")),
+        Some(other) => {
+            return Err(Problem(format!("the target {} is not implemented yet; there are aarch64 and arm", other.name())).at(program, "this program"));
+        }
     }
     let Some(name) = &config.machine else {
         let text = "No machine specified, and there is no default\nUse -machine help to list supported machines";

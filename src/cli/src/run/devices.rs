@@ -72,7 +72,12 @@ pub fn find(name: &str) -> Result<&'static DeviceType, Problem> {
         let instead = if creatable().any(|t| t.name == device) { format!("give -device {device}") } else { "leave it out".into() };
         return Err(format!("'{}' needs PCI, which no board has yet; {instead}", shorten(name)).into());
     }
-    let mut near: Vec<_> = creatable().map(|t| t.name).chain(["loader", "virtconsole", "virtserialport"]).map(|n| (strsim::damerau_levenshtein(n, name), n)).filter(|(d, _)| *d <= 4).collect();
+    let mut near: Vec<_> = creatable()
+        .map(|t| t.name)
+        .chain(["loader", "virtconsole", "virtserialport"])
+        .map(|n| (strsim::damerau_levenshtein(n, name), n))
+        .filter(|(d, _)| *d <= 4)
+        .collect();
     near.sort();
     let hint = match near.as_slice() {
         [] => "see -device help".to_string(),
@@ -185,7 +190,9 @@ impl Plugged {
             .into());
         };
         let ports = parent.ty.ports.len() as u64;
-        let taken = |n: u64| ["", "-name", "-console"].iter().any(|part| matches!(parent.props.get(&format!("port{n}{part}")), Some(Value::Str(_) | Value::Bool(true))));
+        let taken = |n: u64| {
+            ["", "-name", "-console"].iter().any(|part| matches!(parent.props.get(&format!("port{n}{part}")), Some(Value::Str(_) | Value::Bool(true))))
+        };
         let n = match number {
             Some(n) if n >= ports => return Err(format!("nr={n}: the device has ports 0 to {}", ports.saturating_sub(1)).into()),
             // Old drivers know port 0 only, as a console.

@@ -58,13 +58,7 @@ pub struct Control {
 impl Control {
     /// No commands yet.
     pub fn new() -> Arc<Control> {
-        Arc::new(Control {
-            bell: Bell::new(),
-            queue: Mutex::default(),
-            some: Condvar::new(),
-            running: AtomicBool::new(false),
-            ending: AtomicBool::new(false),
-        })
+        Arc::new(Control { bell: Bell::new(), queue: Mutex::default(), some: Condvar::new(), running: AtomicBool::new(false), ending: AtomicBool::new(false) })
     }
 
     /// Gives the run loop a command.

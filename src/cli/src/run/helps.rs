@@ -25,7 +25,9 @@ pub fn text(program: &str, request: &HelpRequest, machine: Option<&str>) -> Resu
         HelpRequest::DeviceProperties(name) => return device_properties(name),
         HelpRequest::Objects => list("List of user creatable objects:\n", &["rng-builtin", "rng-random"]),
         HelpRequest::ObjectProperties(name) => return Err(format!("-object {}: understood by QEMU, not yet implemented in Proteus", short(name))),
-        HelpRequest::Chardevs => list("Available chardev backend types:\n", &["file", "null", "pipe", "pty", "ringbuf", "serial", "socket", "stdio", "testdev"]),
+        HelpRequest::Chardevs => {
+            list("Available chardev backend types:\n", &["file", "null", "pipe", "pty", "ringbuf", "serial", "socket", "stdio", "testdev"])
+        }
         HelpRequest::Netdevs => {
             let kinds: Vec<_> = proteus_host::net::KINDS.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
             kinds.iter().fold("Available netdev backend types:\n".to_string(), |out, kind| out + kind + "\n")
@@ -134,10 +136,8 @@ fn bus(ty: &DeviceType) -> &'static str {
 fn device_list() -> String {
     let mut out = String::new();
     for heading in ["Storage", "Network", "Input", "Misc"] {
-        let mut lines: Vec<_> = devices::creatable()
-            .filter(|t| group(t) == heading)
-            .map(|t| format!("name \"{}\"{}, desc \"{}\"\n", t.name, bus(t), t.description))
-            .collect();
+        let mut lines: Vec<_> =
+            devices::creatable().filter(|t| group(t) == heading).map(|t| format!("name \"{}\"{}, desc \"{}\"\n", t.name, bus(t), t.description)).collect();
         if heading == "Input" {
             lines.extend(devices::SERIAL_PORTS.iter().map(|(name, doc)| format!("name \"{name}\", bus virtio-serial-bus, desc \"{doc}\"\n")));
         }

@@ -61,9 +61,11 @@ const COMMANDS: &[Row] = &[
     row(&["info status"], "show whether the processors run", |s, out| {
         let _ = writeln!(out, "VM status: {}", if s.control.running() { "running" } else { "paused" });
     }),
-    row(&["info name"], "show the guest's name", |s, out| s.name.iter().for_each(|n| {
-        let _ = writeln!(out, "{n}");
-    })),
+    row(&["info name"], "show the guest's name", |s, out| {
+        s.name.iter().for_each(|n| {
+            let _ = writeln!(out, "{n}");
+        })
+    }),
     row(&["info chardev"], "show the character back ends", |s, out| {
         for info in s.chardevs.upgrade().map(|c| c.list()).unwrap_or_default() {
             let _ = writeln!(out, "{}: filename={}", info.label, info.filename);

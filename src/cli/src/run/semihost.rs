@@ -90,7 +90,14 @@ fn errno(e: &std::io::Error) -> u32 {
 
 impl Host {
     /// The answerer that the command line asks for, if it does.
-    pub fn answering(config: &Config, consoles: &Consoles, built: &BuiltBoard, memory: u64, wall_base: u64, control: &Arc<Control>) -> Result<Option<Arc<dyn Semihosting>>, UsageError> {
+    pub fn answering(
+        config: &Config,
+        consoles: &Consoles,
+        built: &BuiltBoard,
+        memory: u64,
+        wall_base: u64,
+        control: &Arc<Control>,
+    ) -> Result<Option<Arc<dyn Semihosting>>, UsageError> {
         let Some(given) = &config.semihosting else { return Ok(None) };
         let fail = |text: &str| Problem::new(text).at(&config.program, "-semihosting-config");
         if given.target == SemihostingTarget::Gdb {

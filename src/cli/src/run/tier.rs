@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use proteus_arm::Arm;
-use proteus_translator::{Compiler, Options};
 use proteus_exec::Tier;
+use proteus_translator::{Compiler, Options};
 
 use super::cores::Executor;
 

@@ -133,7 +133,8 @@ fn code_that_another_core_rewrites() {
 fn budgets_are_exact() {
     // ldr x3, [x1]; add x2, x2, x3; tbz x2, #0, +8; eor x4, x4, x2; str x4, [x1, #8]; mrs x6,
     // cntvct_el0; bl +12; subs x0, x0, #1; b.ne; add x7, x7, x6; ret. (the last two are a function)
-    let program = [0xf940_0023, 0x8b03_0042, 0x3600_0042, 0xca02_0084, 0xf900_0424, 0xd53b_e046, 0x9400_0003, 0xf100_0400, 0x54ff_ff01, 0x8b06_00e7, 0xd65f_03c0];
+    let program =
+        [0xf940_0023, 0x8b03_0042, 0x3600_0042, 0xca02_0084, 0xf900_0424, 0xd53b_e046, 0x9400_0003, 0xf100_0400, 0x54ff_ff01, 0x8b06_00e7, 0xd65f_03c0];
     let mut rigs = [Rig::new(None), Rig::new(Some(2))];
     for (i, n) in (0..400).chain([10_000, 77_777]).enumerate() {
         for g in &mut rigs {

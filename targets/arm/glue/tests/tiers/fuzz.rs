@@ -83,18 +83,33 @@ impl Kinds {
                 0..50 => {
                     let id = Self::pick(r, &self.integer);
                     Self::tame(r, id, false)
-                },
+                }
                 50..72 => {
                     let id = Self::pick(r, &self.memory);
                     Self::tame(r, id, true)
-                },
+                }
                 72..84 => {
                     let id = Self::pick(r, &self.float);
                     Self::tame(r, id, false)
-                },
+                }
                 84..88 => {
                     // mrs xt of NZCV, FPCR, FPSR, CNTVCT_EL0, TPIDR_EL0, CurrentEL; msr of some.
-                    let all = [0xd53b_4200, 0xd53b_4400, 0xd53b_4420, 0xd53b_e040, 0xd53b_d040, 0xd538_4240, 0xd51b_4200, 0xd51b_4420, 0xd51b_d040, 0xd503_3bbf, 0xd503_3f9f, 0xd503_3fdf, 0xd503_201f, 0xd400_0001];
+                    let all = [
+                        0xd53b_4200,
+                        0xd53b_4400,
+                        0xd53b_4420,
+                        0xd53b_e040,
+                        0xd53b_d040,
+                        0xd538_4240,
+                        0xd51b_4200,
+                        0xd51b_4420,
+                        0xd51b_d040,
+                        0xd503_3bbf,
+                        0xd503_3f9f,
+                        0xd503_3fdf,
+                        0xd503_201f,
+                        0xd400_0001,
+                    ];
                     let w = all[r.below(all.len() as u64) as usize];
                     if w & 0xfff0_0000 == 0xd530_0000 || w & 0xfff0_0000 == 0xd510_0000 { w | r.below(19) as u32 } else { w }
                 }
@@ -102,7 +117,7 @@ impl Kinds {
                 _ => {
                     let id = Self::pick(r, &self.integer);
                     Self::tame(r, id, false)
-                },
+                }
             };
             words.push(word);
         }
@@ -227,7 +242,8 @@ fn fuzz(seed: u64, total: u64) {
             let stops = [rigs[0].run(budget), rigs[1].run(budget)];
             let [a, b] = [0, 1].map(|i| settled(rigs[i].words()));
             let executed = [0, 1].map(|i| rigs[i].cpu.core.executed());
-            let differ: Vec<String> = (0..a.len()).filter(|&i| a[i] != b[i]).map(|i| format!("word {i}: {:x} -> interpreted {:x}, compiled {:x}", before[i], a[i], b[i])).collect();
+            let differ: Vec<String> =
+                (0..a.len()).filter(|&i| a[i] != b[i]).map(|i| format!("word {i}: {:x} -> interpreted {:x}, compiled {:x}", before[i], a[i], b[i])).collect();
             let [m, c] = [0, 1].map(|i| rigs[i].memory());
             let at = (0..m.len()).find(|&i| m[i] != c[i]);
             if !differ.is_empty() || at.is_some() || executed[0] != executed[1] || stops[0] != stops[1] {

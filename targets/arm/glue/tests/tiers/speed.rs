@@ -1,10 +1,10 @@
 //! Figures: printed, not asserted.
 
 use crate::rig::{CODE, DATA, Rig, cpus, machine_with};
-use proteus_model::Clock;
-use proteus_arm_glue::compiler;
-use proteus_translator::Options;
 use proteus_arm::state;
+use proteus_arm_glue::compiler;
+use proteus_model::Clock;
+use proteus_translator::Options;
 
 /// Nanoseconds that this thread has run, other load aside.
 fn processor_time() -> f64 {
@@ -98,7 +98,13 @@ fn kernels() {
         println!("{name}: {}", u64::from_le_bytes(f.try_into().expect("8 bytes")));
     }
     let s = compiler.statistics();
-    println!("{s:?}: {:.1} us an instruction, {:.0} bytes; {} instructions executed in {:?}", s.nanoseconds as f64 / 1e3 / s.instructions as f64, s.bytes as f64 / s.instructions as f64, cpu.core.executed(), begin.elapsed());
+    println!(
+        "{s:?}: {:.1} us an instruction, {:.0} bytes; {} instructions executed in {:?}",
+        s.nanoseconds as f64 / 1e3 / s.instructions as f64,
+        s.bytes as f64 / s.instructions as f64,
+        cpu.core.executed(),
+        begin.elapsed()
+    );
 }
 
 /// Time to compile, over the blocks of the binary that PROTEUS_KERNELS names.
@@ -116,6 +122,12 @@ fn compile_times() {
             cpu.run(1_000_000);
         }
         let s = compiler.statistics();
-        println!("{} regions, {} instructions, {:.1} us an instruction, {:.0} bytes", s.regions, s.instructions, s.nanoseconds as f64 / 1e3 / s.instructions as f64, s.bytes as f64 / s.instructions as f64);
+        println!(
+            "{} regions, {} instructions, {:.1} us an instruction, {:.0} bytes",
+            s.regions,
+            s.instructions,
+            s.nanoseconds as f64 / 1e3 / s.instructions as f64,
+            s.bytes as f64 / s.instructions as f64
+        );
     }
 }
