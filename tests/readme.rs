@@ -54,7 +54,7 @@ fn disks_of_the_command_line_reach_the_guest() {
     for (global, transport) in [("true", " (legacy)"), ("false", "")] {
         let global = format!("virtio-mmio.force-legacy={global}");
         let (status, text) = run(AARCH64, &["-M", "virt", "-drive", &drive, "-global", &global, "-nic", "user"], "poweroff\r");
-        let line = format!("disk: virtio-blk at 0xa003e00, 64 KiB{transport}");
+        let line = format!("disk: virtio-blk at 0xa003c00, 64 KiB{transport}");
         assert!(status == Some(0) && text.lines().any(|l| l.trim_end() == line), "{line}\n{status:?}: {text}");
     }
     std::fs::remove_file(image).unwrap();
