@@ -143,10 +143,10 @@ pub static MODELS: &[Model] = &[
             // SSBS with its instruction.
             pfr1: 2 << 4,
             dfr0: DFR0,
-            // Atomics, RDM, dot product, flag manipulation 2.
-            isar0: ISAR0 | 2 << 20 | 1 << 28 | 1 << 44 | 2 << 52,
-            // LRCPC 2, SB.
-            isar1: 2 << 20 | 1 << 36,
+            // SHA-512 beside SHA-256, atomics, RDM, SHA-3, dot product, FHM, flag manipulation 2.
+            isar0: (ISAR0 & !(15 << 12)) | 2 << 12 | 2 << 20 | 1 << 28 | 1 << 32 | 1 << 44 | 1 << 48 | 2 << 52,
+            // JSCVT, FCMA, LRCPC 2, FRINTTS, SB.
+            isar1: 1 << 12 | 1 << 16 | 2 << 20 | 1 << 32 | 1 << 36,
             // 48-bit physical addresses, 16-bit ASIDs, mixed endian, all granules.
             mmfr0: 0x1125 | 1 << 20,
             // PAN.
@@ -168,6 +168,12 @@ pub static MODELS: &[Model] = &[
             Feature::Rdm,
             Feature::Dotprod,
             Feature::Fp16,
+            Feature::Fhm,
+            Feature::Fcma,
+            Feature::Jscvt,
+            Feature::Frintts,
+            Feature::Sha512,
+            Feature::Sha3,
             Feature::Lrcpc,
             Feature::Lrcpc2,
             Feature::Flagm,
