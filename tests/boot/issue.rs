@@ -23,7 +23,7 @@ fn the_firmware_boots_linux_from_a_disk_image() {
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_proteus-system-arm"));
         let console = &mut start(command.args(WORDS.split_whitespace()).current_dir(dir.path()));
-        expect(console, "memory: 1024 MiB", BOOT);
+        expect(console, "memory: 1 GiB ", BOOT);
         let greeting = expect(console, "boot: ", BOOT).before;
         assert!(greeting.contains("disk: virtio-blk") && greeting.contains("80 MiB"), "{what}: {greeting}");
         assert!(greeting.contains("network: virtio-net"), "{what}: the firmware does not name the network card: {greeting}");
