@@ -158,6 +158,9 @@ pub struct Accelerator {
     pub thread: Option<TcgThread>,
     /// `tb-size=`: bytes of translated code to keep.
     pub code_size: Option<u64>,
+    /// `compile-after=`: interpretations of a block before it is offered to the translator. Not
+    /// an option of QEMU's.
+    pub compile_after: Option<u32>,
     /// Other properties.
     pub properties: KeyValues,
 }

@@ -121,15 +121,19 @@ pub(super) fn accelerator(mut given: KeyValues) -> Result<Accelerator, Problem> 
     let threads = [("single", TcgThread::Single), ("multi", TcgThread::Multi)];
     let thread = given.take_choice("thread", &threads)?;
     let code_size = given.take_size("tb-size", 1 << 20)?.filter(|&size| size != 0);
-    if kind != AcceleratorKind::Tcg && (thread.is_some() || code_size.is_some()) {
-        return Err("'thread' and 'tb-size' are properties of tcg only".into());
+    let compile_after = match given.take_number("compile-after")? {
+        None => None,
+        Some(n) => Some(u32::try_from(n).ok().filter(|&n| n != 0).ok_or("compile-after: must be from 1 to 4294967295")?),
+    };
+    if kind != AcceleratorKind::Tcg && (thread.is_some() || code_size.is_some() || compile_after.is_some()) {
+        return Err("'thread', 'tb-size' and 'compile-after' are properties of tcg only".into());
     }
-    Ok(Accelerator { kind, thread, code_size, properties: given })
+    Ok(Accelerator { kind, thread, code_size, compile_after, properties: given })
 }
 
 option! {
     /// What runs the processors; given again, what to fall back to ('-accel help' lists them)
-    Accel: "accel" => "[accel=]tcg|kvm[,thread=single|multi][,tb-size=MIB]", |draft, text| {
+    Accel: "accel" => "[accel=]tcg|kvm[,thread=single|multi][,tb-size=MIB][,compile-after=N]", |draft, text| {
         let given = KeyValues::parse(text, Some("accel"))?;
         if given.help_wanted("accel") != HelpWanted::No {
             draft.wants(HelpRequest::Accelerators);

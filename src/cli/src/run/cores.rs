@@ -35,6 +35,8 @@ pub enum Executor {
     Translator {
         /// `tb-size=`: bytes of translated code at most.
         code_size: Option<u64>,
+        /// `compile-after=`: interpretations of a block before it is offered to the translator.
+        compile_after: Option<u32>,
     },
     /// The interpreter alone.
     Interpreter,
@@ -71,6 +73,10 @@ impl Plan {
     /// Makes the cores of a built machine, in their reset state.
     pub fn build(&self, built: &BuiltBoard, translator: &Translator, semihosting: Option<Arc<dyn Semihosting>>) -> Vec<Cpu<Arm>> {
         let machine = &built.machine;
+        let compile = match self.executor {
+            Executor::Translator { compile_after: Some(n), .. } => n,
+            _ => COMPILE_AFTER,
+        };
         let ids = || (0..self.cores).map(|n| CoreId(n as u16));
         let system = System::new(ids().filter_map(|id| machine.core_lines(id).cloned()));
         let configuration = Configuration {
@@ -90,7 +96,7 @@ impl Plan {
             .map(|id| {
                 let mut core = Core::new(id, Arm::new(&configuration), machine.clone(), system.clone());
                 core.semihosting = semihosting.clone();
-                Cpu::new(core, translator.tier(), Thresholds { compile: COMPILE_AFTER })
+                Cpu::new(core, translator.tier(), Thresholds { compile })
             })
             .collect()
     }
@@ -186,7 +192,7 @@ fn executor(config: &Config) -> Result<Executor, Problem> {
     let mut missing = Vec::new();
     for accel in &config.accelerators {
         let executor = match accel.kind {
-            AcceleratorKind::Tcg => Executor::Translator { code_size: accel.code_size },
+            AcceleratorKind::Tcg => Executor::Translator { code_size: accel.code_size, compile_after: accel.compile_after },
             AcceleratorKind::Interpreter => Executor::Interpreter,
             other => {
                 missing.push(other.name());
@@ -209,7 +215,7 @@ fn executor(config: &Config) -> Result<Executor, Problem> {
         }
     }
     match missing.as_slice() {
-        [] => Ok(Executor::Translator { code_size: None }),
+        [] => Ok(Executor::Translator { code_size: None, compile_after: None }),
         names => Err(format!("{}: not implemented in Proteus yet; add tcg, as in -accel {} -accel tcg", names.join(", "), names[0]).into()),
     }
 }

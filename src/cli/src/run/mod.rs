@@ -53,12 +53,18 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     if let Some(open) = emulator.open_monitors.take() {
         open();
     }
-    let chardevs = emulator.chardevs.clone();
-    let end = Run { config, emulator, paused: config.start_paused, signalled: false }.until_end();
-    chardevs.flush(if end.signalled { FLUSH_AFTER_SIGNAL } else { FLUSH });
+    let mut run = Run { config, emulator, paused: config.start_paused, signalled: false };
+    let status = run.until_end();
+    let Emulator { built, cpus, chardevs, .. } = run.emulator;
+    chardevs.flush(if run.signalled { FLUSH_AFTER_SIGNAL } else { FLUSH });
     chardevs.restore_terminal();
+    // Sockets and links have names in the host's file system, which go with them.
+    drop(chardevs);
     signals.run_is_over();
-    Ok(end.status)
+    // The process is about to end: taking the machine apart would wait for a compilation under
+    // way, and for the host to take back memory piece by piece.
+    std::mem::forget((built, cpus));
+    Ok(status)
 }
 
 fn name_process(name: &str) -> Result<(), Problem> {
@@ -84,12 +90,6 @@ impl Drop for PidFile {
     }
 }
 
-/// How a run ended.
-struct End {
-    status: u8,
-    signalled: bool,
-}
-
 struct Run<'a> {
     config: &'a Config,
     emulator: Emulator,
@@ -98,7 +98,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn until_end(mut self) -> End {
+    /// Gives the status.
+    fn until_end(&mut self) -> u8 {
         sched::connect(&self.emulator.built.machine, &self.emulator.control.bell);
         loop {
             let status = if self.paused {
@@ -115,7 +116,7 @@ impl Run<'_> {
                 }
             };
             if let Some(status) = status {
-                return End { status, signalled: self.signalled };
+                return status;
             }
         }
     }

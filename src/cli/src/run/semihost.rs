@@ -1,7 +1,9 @@
 //! Arm semihosting 2.0: what a bare-metal guest asks of the host.
 //!
 //! Files are the host's, opened with the rights of this process. The console (`:tt`) is the
-//! back end of `-semihosting-config chardev=`, or standard error. Times are the machine's.
+//! back end of `-semihosting-config chardev=`. Without one it is the standard streams, as the mode
+//! it is opened with says, and single characters and strings go to standard error. Times are the
+//! machine's.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -15,7 +15,7 @@ pub struct Translator(Option<Arc<Compiler<Arm>>>);
 impl Translator {
     /// The translator, where `executor` is one and the host can have it.
     pub fn new(program: &str, executor: Executor) -> Translator {
-        let Executor::Translator { code_size } = executor else { return Translator(None) };
+        let Executor::Translator { code_size, .. } = executor else { return Translator(None) };
         let mut options = Options::default();
         options.code = code_size.and_then(|n| usize::try_from(n).ok()).unwrap_or(options.code);
         match proteus_arm_glue::compiler(options) {
