@@ -30,6 +30,9 @@ pub fn guest(test: &str, name: &str) -> Option<PathBuf> {
 pub fn proteus(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proteus-system-aarch64"));
     command.args(words);
+    if let Ok(more) = std::env::var("PROTEUS_WORDS") {
+        command.args(more.split_whitespace());
+    }
     if let Some(accel) = std::env::var_os("PROTEUS_ACCEL").filter(|_| !words.contains(&"-accel")) {
         command.arg("-accel").arg(accel);
     }
