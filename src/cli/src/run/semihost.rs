@@ -6,7 +6,7 @@
 //! machine's.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const LONGEST: usize = 1 << 20;
 const HANDLES: usize = 1024;
 /// Input that may wait.
 const CREDIT: usize = 4096;
+/// How soon a wait for input sees that the run is to end.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// ADP_Stopped_ApplicationExit: the one reason for an end that is a success.
 const APPLICATION_EXIT: u64 = 0x2_0026;
@@ -41,9 +43,17 @@ const EFAULT: u32 = 14;
 const ENOSYS: u32 = 38;
 const EIO: u32 = 5;
 
+/// Which standard stream the console is, where it has no back end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Input,
+    Output,
+    Error,
+}
+
 /// What a handle is.
 enum Handle {
-    Console,
+    Console(Stream),
     File(File),
     /// `:semihosting-features`, and where it is read.
     Features(usize),
@@ -136,20 +146,22 @@ impl Host {
         Ok(Some(Arc::new(host)))
     }
 
-    fn write_console(&self, bytes: &[u8]) {
-        match self.console.get() {
-            Some(chardev) => chardev.write_blocking(bytes),
-            // There is nobody to tell that standard error is closed.
-            None => drop(std::io::stderr().write_all(bytes)),
-        }
+    fn write_console(&self, stream: Stream, bytes: &[u8]) {
+        let host: &mut dyn Write = match (self.console.get(), stream) {
+            (Some(chardev), _) => return chardev.write_blocking(bytes),
+            (None, Stream::Output) => &mut std::io::stdout(),
+            (None, _) => &mut std::io::stderr(),
+        };
+        // There is nobody to tell that the stream is closed.
+        let _ = host.write_all(bytes).and_then(|()| host.flush());
     }
 
-    /// Waits for at least one byte, and takes up to `most`. None: there is no console to read.
+    /// Waits for at least one byte, and takes up to `most`. None: the input is at its end.
     fn read_console(&self, most: usize) -> Vec<u8> {
-        let Some(chardev) = self.console.get() else { return Vec::new() };
+        let Some(chardev) = self.console.get() else { return self.read_standard(most) };
         let mut bytes = self.typed.bytes.lock();
         while bytes.is_empty() && !self.control.ending() {
-            self.typed.some.wait_for(&mut bytes, Duration::from_millis(50));
+            self.typed.some.wait_for(&mut bytes, PATIENCE);
         }
         let n = most.min(bytes.len());
         let out = bytes.drain(..n).collect();
@@ -157,6 +169,39 @@ impl Host {
             chardev.set_can_receive(CREDIT);
         }
         out
+    }
+
+    fn read_standard(&self, most: usize) -> Vec<u8> {
+        let stdin = rustix::stdio::stdin();
+        let limit = rustix::event::Timespec { tv_sec: 0, tv_nsec: PATIENCE.subsec_nanos().into() };
+        while !self.control.ending() {
+            let mut fds = [rustix::event::PollFd::new(&stdin, rustix::event::PollFlags::IN)];
+            match rustix::event::poll(&mut fds, Some(&limit)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+            let mut bytes = vec![0; most.min(CREDIT)];
+            match rustix::io::read(stdin, &mut bytes[..]) {
+                // Another reader of the same stream, as -serial stdio is, was there first.
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+                got => {
+                    bytes.truncate(got.unwrap_or(0));
+                    return bytes;
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// Whether somebody sits at the console.
+    fn interactive(&self, stream: Stream) -> bool {
+        match (self.console.get(), stream) {
+            (Some(_), _) => true,
+            (None, Stream::Input) => std::io::stdin().is_terminal(),
+            (None, Stream::Output) => std::io::stdout().is_terminal(),
+            (None, Stream::Error) => std::io::stderr().is_terminal(),
+        }
     }
 
     fn exit(&self, code: u32) {
@@ -169,7 +214,9 @@ impl Host {
         let mut state = self.state.lock();
         let handle = match (name, mode) {
             (_, 12..) => return Err(EINVAL),
-            (":tt", _) => Handle::Console,
+            (":tt", 0..4) => Handle::Console(Stream::Input),
+            (":tt", 4..8) => Handle::Console(Stream::Output),
+            (":tt", _) => Handle::Console(Stream::Error),
             (":semihosting-features", 0 | 1) => Handle::Features(0),
             (":semihosting-features", _) => return Err(13),
             _ => {
@@ -207,19 +254,19 @@ impl Host {
     /// How many bytes were not written.
     fn write(&self, handle: u64, bytes: &[u8]) -> Outcome {
         let console = self.with(handle, |h| match h {
-            Handle::Console => Ok(true),
-            Handle::Features(_) => Err(EBADF),
-            Handle::File(file) => file.write_all(bytes).map(|()| false).map_err(|e| errno(&e)),
+            Handle::Console(Stream::Input) | Handle::Features(_) => Err(EBADF),
+            Handle::Console(stream) => Ok(Some(*stream)),
+            Handle::File(file) => file.write_all(bytes).map(|()| None).map_err(|e| errno(&e)),
         })?;
-        if console {
-            self.write_console(bytes);
+        if let Some(stream) = console {
+            self.write_console(stream, bytes);
         }
         Ok(0)
     }
 
     fn read(&self, handle: u64, most: usize) -> Result<Vec<u8>, u32> {
         let got = self.with(handle, |h| match h {
-            Handle::Console => Ok(None),
+            Handle::Console(_) => Ok(None),
             Handle::Features(at) => {
                 let rest = &FEATURES[(*at).min(FEATURES.len())..];
                 let got = rest[..most.min(rest.len())].to_vec();
@@ -254,12 +301,12 @@ impl Host {
             }
             0x03 => {
                 let byte = m.bytes(m.parameter, 1)?;
-                self.write_console(&byte);
+                self.write_console(Stream::Error, &byte);
                 Ok(0)
             }
             0x04 => {
                 let text = m.string(m.parameter)?;
-                self.write_console(&text);
+                self.write_console(Stream::Error, &text);
                 Ok(0)
             }
             0x05 => {
@@ -286,11 +333,14 @@ impl Host {
             0x07 => Ok(self.read_console(1).first().map_or(u64::MAX, |b| u64::from(*b))),
             // Negative in the width of the guest's words.
             0x08 => Ok(u64::from(m.argument(0)? >> (8 * u64::from(m.word) - 1) & 1 != 0)),
-            0x09 => self.with(m.argument(0)?, |h| Ok(u64::from(matches!(h, Handle::Console)))),
+            0x09 => {
+                let stream = self.with(m.argument(0)?, |h| Ok(if let Handle::Console(stream) = h { Some(*stream) } else { None }))?;
+                Ok(u64::from(stream.is_some_and(|s| self.interactive(s))))
+            }
             0x0a => {
                 let (handle, to) = (m.argument(0)?, m.argument(1)?);
                 self.with(handle, |h| match h {
-                    Handle::Console => Err(29),
+                    Handle::Console(_) => Err(29),
                     Handle::Features(at) => {
                         *at = usize::try_from(to).unwrap_or(usize::MAX);
                         Ok(0)
@@ -299,7 +349,7 @@ impl Host {
                 })
             }
             0x0c => self.with(m.argument(0)?, |h| match h {
-                Handle::Console => Ok(0),
+                Handle::Console(_) => Ok(0),
                 Handle::Features(_) => Ok(FEATURES.len() as u64),
                 Handle::File(file) => file.metadata().map(|m| m.len()).map_err(|e| errno(&e)),
             }),
