@@ -226,12 +226,29 @@ impl<T: Target> Core<T> {
         Fault
     }
 
+    /// After an access to a device, which may have changed what answers where (a flash that begins
+    /// to show its status, a moved window): the next instruction already meets the new map.
+    fn follow_map(&mut self) {
+        if self.machine.space_generation() == self.space.generation() {
+            return;
+        }
+        self.space = self.machine.space();
+        self.tlb.flush(|_| true);
+        self.forget_blocks = true;
+        self.stop_soon();
+    }
+
     /// The region and offset of guest physical `phys`, where RAM or ROM is.
     fn ram_at(&self, phys: u64) -> Option<Memory> {
         match self.space.find(phys)? {
             Mapping::Ram { region, offset, read_only, .. } => Some((region.clone(), offset, read_only)),
             _ => None,
         }
+    }
+
+    /// Does a device take the writes to the memory at guest physical `phys`?
+    fn written_by_device(&self, phys: u64) -> bool {
+        matches!(self.space.find(phys), Some(Mapping::Ram { writes_to: Some(_), .. }))
     }
 
     /// The guest physical address of the instruction at `pc`, entered in the TLB.
@@ -293,7 +310,9 @@ impl<T: Target> Core<T> {
             Some((region, offset, _)) => HostPlace::new(&region, offset).and_then(|p| p.load(m.bytes())).ok_or(BusError::External),
             None => {
                 self.sync_time();
-                self.machine.read(self.id, t.phys, width(m)).map_err(|_| BusError::External)
+                let value = self.machine.read(self.id, t.phys, width(m)).map_err(|_| BusError::External);
+                self.follow_map();
+                value
             }
         };
         value.map_err(|e| T::bus_error(self, address, Access::Read, e))
@@ -315,17 +334,19 @@ impl<T: Target> Core<T> {
         }
         let (t, ram) = self.resolve(address, m, Access::Write)?;
         let done = match ram {
-            // As on the real part, a write to a read-only memory has no effect.
-            Some((_, _, true)) => Ok(()),
+            // As on the real part, a write to a read-only memory has no effect, unless a device
+            // stands behind it, as behind a flash that shows its contents.
+            Some((_, _, true)) if !self.written_by_device(t.phys) => Ok(()),
             Some((region, offset, false)) => {
                 if region.is_code(offset / PAGE_SIZE) {
                     self.code_written(t.phys, m.bytes());
                 }
                 HostPlace::new(&region, offset).and_then(|p| p.store(m.bytes(), value)).ok_or(BusError::External)
             }
-            None => {
+            _ => {
                 self.sync_time();
                 let done = self.machine.write(self.id, t.phys, width(m), value).map_err(|_| BusError::External);
+                self.follow_map();
                 // The device may have written memory that has code, or raised our interrupt line.
                 if self.system.has_mail(self.id) || self.lines.pins() != 0 {
                     self.stop_soon();

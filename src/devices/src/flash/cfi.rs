@@ -504,6 +504,39 @@ mod tests {
         assert_eq!(r(&b, 0), 0);
     }
 
+    /// How U-Boot looks for the bank: for each width of port and chip, and with addresses as they
+    /// are or doubled, it resets in both ways, asks for the query, and compares three answers. Two
+    /// 16-bit devices are first met as one, on every other half word.
+    #[test]
+    fn a_probe_of_all_widths_finds_the_query_and_leaves_the_array() {
+        let b = bench();
+        let of_chips = |byte: u8, chip: u32, port: u32| (0..port).step_by(chip as usize).fold(0, |all, lane| all | u64::from(byte) << (8 * lane));
+        let mut found = Vec::new();
+        for port in [Width::B1, Width::B2, Width::B4, Width::B8] {
+            let bytes = port.bytes();
+            for (chip, doubled) in [1, 2, 4, 8].into_iter().filter(|c| *c <= bytes).flat_map(|c| [(c, 0), (c, 1)]) {
+                let place = |offset: u64| (offset * u64::from(bytes)) << doubled;
+                let command = |offset, command| b.write("array", place(offset), port, of_chips(command, chip, bytes)).unwrap();
+                for query_at in [0x55, 0x555] {
+                    command(0, READ_ARRAY);
+                    command(0, AMD_RESET);
+                    assert_eq!(b.read("array", place(0x10), port), Ok(0), "reset");
+                    command(query_at, READ_QUERY);
+                    if (0x10..).zip(*b"QRY").all(|(at, c)| b.read("array", place(at), port) == Ok(of_chips(c, chip, bytes))) {
+                        found.push((bytes, chip, doubled, query_at));
+                    }
+                }
+            }
+        }
+        assert_eq!(found, [(2, 2, 1, 0x55), (2, 2, 1, 0x555), (4, 2, 0, 0x55), (4, 2, 0, 0x555)]);
+        w(&b, 0, READ_ARRAY);
+        // As it goes on with what it found first: is the block locked? Then the array again.
+        b.write("array", 0, Width::B2, READ_ID.into()).unwrap();
+        assert_eq!([0, 4, 8].map(|at| b.read("array", at, Width::B2)), [Ok(0x89), Ok(0x18), Ok(0)]);
+        b.write("array", 0, Width::B2, READ_ARRAY.into()).unwrap();
+        assert_eq!(r(&b, 0), 0);
+    }
+
     #[test]
     fn contents_outlive_a_reset_and_reads_are_direct() {
         let b = bench();
