@@ -28,7 +28,13 @@ pub fn machine(cores: usize) -> Arc<Machine> {
 
 /// As [`machine`], with a clock.
 pub fn machine_with(cores: usize, clock: Clock) -> Arc<Machine> {
+    machine_and(cores, clock, |_| ())
+}
+
+/// As [`machine_with`], with what `more` adds.
+pub fn machine_and(cores: usize, clock: Clock, more: impl FnOnce(&mut MachineBuilder)) -> Arc<Machine> {
     let mut b = MachineBuilder::new("test", cores);
+    more(&mut b);
     b.clock(Arc::new(clock));
     b.ram(RAM, &Region::new("ram", BYTES).expect("memory"));
     b.ram(TABLES, &Region::new("fixed", 0x1_0000).expect("memory"));
@@ -98,9 +104,13 @@ pub struct Rig {
 impl Rig {
     /// With instructions for time. `compile` is the threshold; none for the interpreter alone.
     pub fn new(compile: Option<u32>) -> Rig {
+        Rig::on(&machine(1), compile)
+    }
+
+    /// As [`Rig::new`], on a machine of one core.
+    pub fn on(machine: &Arc<Machine>, compile: Option<u32>) -> Rig {
         let compiler = compile.map(|_| compiler(Options { at_once: true, ..Options::default() }).expect("a compiler"));
-        let machine = machine(1);
-        let mut cpu = cpus(&machine, compiler.as_ref().zip(compile)).remove(0);
+        let mut cpu = cpus(machine, compiler.as_ref().zip(compile)).remove(0);
         cpu.core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: 0 });
         Rig { cpu, compiler }
     }
