@@ -1,12 +1,52 @@
 //! The binaries as their users meet them: messages, statuses, help texts, and that no command line
 //! and no file makes them panic.
 
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use proteus_cli::config::Config;
+use proteus_cli::options::{Request, parse};
+
+/// After this a program hangs: it is killed, and the test fails.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits for a program's end and gives all that it wrote.
+fn finish(mut child: Child, what: &dyn std::fmt::Debug) -> Output {
+    let end = ended(&mut child, LIMIT);
+    if !end {
+        let _ = child.kill();
+    }
+    let out = child.wait_with_output().expect("its output");
+    assert!(end, "{what:?} hangs: {}", text(&out.stderr));
+    out
+}
+
+/// Whether it ends within the limit. What it writes must fit in its pipes.
+fn ended(child: &mut Child, limit: Duration) -> bool {
+    let started = Instant::now();
+    while started.elapsed() < limit {
+        if child.try_wait().expect("a child").is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    false
+}
+
+fn start(args: &[&str], stdin: Stdio) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus-system-aarch64"));
+    command.args(args).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("the binary runs")
+}
 
 fn run(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus-system-aarch64"));
-    command.args(args).stdin(Stdio::null()).output().expect("the binary runs")
+    finish(start(args, Stdio::null()), &args)
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().expect("kill runs");
+    assert!(status.success(), "kill -{name}");
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -141,7 +181,6 @@ fn lines() -> u64 {
 /// In this process, for speed: parsing and building, not running.
 #[test]
 fn no_command_line_and_no_file_makes_it_panic() {
-    use proteus_cli::options::{Request, parse};
     const OPTIONS: &[&str] = &[
         "-M",
         "-cpu",
@@ -270,63 +309,186 @@ fn no_command_line_and_no_file_makes_it_panic() {
             args.push(value.join(","));
         }
         let shown = format!("line {n}: {args:?}");
-        let attempt = std::panic::catch_unwind(|| match parse("p", args.into_iter().map(Into::into)) {
-            Err(e) => Some(e.to_string()),
-            Ok(Request::Help { .. }) => None,
-            Ok(Request::Run(config)) => proteus_cli::run::build::build(&config, None).err().map(|e| e.to_string()),
-        });
-        match attempt.unwrap_or_else(|_| panic!("{shown}")) {
-            Some(message) => {
-                refused += 1;
-                assert!((1..=2).contains(&message.lines().count()), "{shown}: {message}");
-                assert!(message.starts_with("p: "), "{shown}: {message}");
-            }
+        match attempt(args, &shown) {
+            Some(_) => refused += 1,
             None => built += 1,
         }
     }
     assert!(refused > built && built > 0, "{refused} refused, {built} built");
 }
 
+/// Parses and builds, in this process. A message, if it is refused, is of one or two lines.
+fn attempt(args: Vec<String>, shown: &str) -> Option<String> {
+    let build = |config: &Config| proteus_cli::run::build::build(config, None).err().map(|e| e.to_string());
+    let attempt = std::panic::catch_unwind(|| match parse("p", args.into_iter().map(Into::into)) {
+        Err(e) => Some(e.to_string()),
+        Ok(Request::Help { .. }) => None,
+        Ok(Request::Run(config)) => build(&config),
+    });
+    let message = attempt.unwrap_or_else(|_| panic!("{shown}"));
+    if let Some(message) = &message {
+        assert!((1..=2).contains(&message.lines().count()) && message.starts_with("p: "), "{shown}: {message}");
+    }
+    message
+}
+
+/// An ELF file with one segment, whose code branches to itself.
+fn elf() -> Vec<u8> {
+    let mut b = b"\x7fELF\x02\x01\x01".to_vec();
+    b.resize(16, 0);
+    let word = |b: &mut Vec<u8>, value: u64, n: usize| b.extend(&value.to_le_bytes()[..n]);
+    // Type, machine, version, entry, program headers, sections, flags, sizes and counts.
+    for (value, n) in [(2, 2), (183, 2), (1, 4), (0x4010_0000, 8), (64, 8), (0, 8), (0, 4), (64, 2), (56, 2), (1, 2), (64, 2), (0, 2), (0, 2)] {
+        word(&mut b, value, n);
+    }
+    // A segment to load: flags, offset, addresses, sizes, alignment.
+    for (value, n) in [(1, 4), (7, 4), (120, 8), (0x4010_0000, 8), (0x4010_0000, 8), (4, 8), (4096, 8), (4096, 8)] {
+        word(&mut b, value, n);
+    }
+    word(&mut b, 0x1400_0000, 4);
+    b
+}
+
+/// What a file is given to.
+fn line(option: &str, file: &Path, kernel: &Path) -> Vec<String> {
+    let file = file.display().to_string();
+    let mut args: Vec<String> = "-M virt -m 64 -display none -serial null -monitor none".split(' ').map(String::from).collect();
+    match option {
+        "-drive" => args.extend(["-drive".into(), format!("if=virtio,format=raw,file={file}")]),
+        "-pflash" => args.extend(["-drive".into(), format!("if=pflash,format=raw,file={file}")]),
+        "-device" => args.extend(["-device".into(), format!("loader,file={file},addr=0x41000000")]),
+        _ => args.extend([option.into(), file]),
+    }
+    if option == "-initrd" || option == "-dtb" {
+        args.extend(["-kernel".into(), kernel.display().to_string()]);
+    }
+    args
+}
+
+/// Files that are cut off, changed or not what they should be, wherever a file can be given.
+#[test]
+fn broken_files_are_refused_or_run() {
+    let (dir, noises) = files();
+    let (path, good) = (dir.path().join("broken"), dir.path().join("good"));
+    std::fs::write(&good, elf()).expect("a file");
+    let mut noise = Noise(3);
+    let (mut cases, mut refused) = (0, 0);
+    let mut judge = |option: &str, file: &Path, shown: &str| {
+        cases += 1;
+        refused += u64::from(attempt(line(option, file, &good), &format!("{option} {shown}")).is_some());
+    };
+    for option in ["-kernel", "-initrd", "-dtb", "-bios", "-drive", "-pflash", "-device"] {
+        for file in &noises {
+            judge(option, file, &file.display().to_string());
+        }
+    }
+    // Every byte of the headers, and every length.
+    for at in 0..elf().len() {
+        for value in [0, 0xff, noise.next() as u8] {
+            let mut bytes = elf();
+            bytes[at] = value;
+            std::fs::write(&path, bytes).expect("a file");
+            judge("-kernel", &path, &format!("ELF, byte {at} is {value:#x}"));
+        }
+        std::fs::write(&path, &elf()[..at]).expect("a file");
+        judge("-kernel", &path, &format!("ELF, {at} bytes of it"));
+    }
+    // A tree that the board made.
+    let Ok(Request::Run(config)) = parse("p", line("-kernel", &good, &good).into_iter().map(Into::into)) else { panic!("a good line") };
+    let tree = proteus_cli::run::build::build(&config, None).unwrap_or_else(|e| panic!("{e}")).built.dtb.clone();
+    for n in 0..400 {
+        let mut bytes = tree.clone();
+        // Half of the changes are to the header.
+        let room = if n % 2 == 0 { 40 } else { bytes.len() };
+        bytes[noise.next() as usize % room] ^= 1 << (n % 8);
+        if n % 5 == 0 {
+            bytes.truncate(noise.next() as usize % tree.len());
+        }
+        std::fs::write(&path, bytes).expect("a file");
+        judge("-dtb", &path, &format!("tree {n}"));
+    }
+    // A real kernel and a real disk, shorter and shorter.
+    for (name, option) in [("arm64/Image", "-kernel"), ("arm64/initrd.gz", "-kernel"), ("arm64/initrd.gz", "-initrd"), ("arm64/rootfs.ext4", "-drive")] {
+        let Ok(whole) = proteus_guests::guest_file(name).inspect_err(|e| eprintln!("SKIPPED {name} cut off: {e}")) else { continue };
+        std::fs::copy(whole, &path).expect("a copy");
+        let file = std::fs::File::options().write(true).open(&path).expect("the copy");
+        let mut length = file.metadata().expect("the copy").len();
+        while length > 0 {
+            length = length * 4 / 5 - length.min(noise.next() % 7).min(length * 4 / 5);
+            file.set_len(length).expect("cut off");
+            judge(option, &path, &format!("{name}, {length} bytes"));
+        }
+    }
+    eprintln!("{cases} files, {refused} refused");
+    assert!(cases > 1000 && refused > cases / 4 && refused < cases, "{cases} files, {refused} refused");
+}
+
+/// What was built of a broken file runs, until it is told to end.
+#[test]
+fn broken_kernels_run_until_they_are_ended() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("kernel");
+    let mut noise = Noise(11);
+    let image =
+        proteus_guests::guest_file("arm64/Image").map(|p| std::fs::read(p).expect("the kernel")).inspect_err(|e| eprintln!("SKIPPED a cut off Image: {e}"));
+    for n in 0..24u64 {
+        let bytes: Vec<u8> = match (n % 3, &image) {
+            // Words that branch nowhere far: the low half of the encodings.
+            (0, _) => (0..4096).flat_map(|_| (noise.next() as u32).to_le_bytes()).collect(),
+            (1, Ok(image)) => image[..image.len() / 25 * (n as usize + 1)].to_vec(),
+            _ => {
+                let mut bytes = elf();
+                bytes.truncate(120);
+                bytes[96..104].copy_from_slice(&1024u64.to_le_bytes());
+                bytes.extend((0..1024).map(|_| noise.next() as u8));
+                bytes
+            }
+        };
+        std::fs::write(&path, bytes).expect("a file");
+        let file = path.display().to_string();
+        let accel = ["tcg", "interpreter"][n as usize / 3 % 2];
+        let words = ["-M", "virt", "-m", "128", "-display", "none", "-serial", "null", "-monitor", "none", "-no-reboot", "-accel", accel, "-kernel", &file];
+        let mut child = start(&words, Stdio::null());
+        if !ended(&mut child, Duration::from_millis(150)) {
+            signal(&child, "TERM");
+        }
+        let out = finish(child, &words);
+        let err = text(&out.stderr);
+        assert!(matches!(out.status.code(), Some(0 | 1)) && err.lines().count() <= 2 && !err.contains("panicked"), "kernel {n}: {:?} {err}", out.status);
+    }
+}
+
 /// A run that is asked to end does so at once, says so, and succeeds.
 #[test]
 fn a_signal_ends_a_run_within_a_tenth_of_a_second() {
     use std::io::{BufRead, BufReader};
-    let mut child = Command::new(env!("CARGO_BIN_EXE_proteus-system-aarch64"))
-        .args(["-M", "virt", "-m", "64", "-S", "-display", "none", "-serial", "null", "-monitor", "stdio"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    // The monitor's banner: the machine has been built.
-    let mut line = String::new();
-    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
-    out.read_line(&mut line).expect("the banner");
-    assert!(line.contains("monitor"), "{line}");
-    let asked = std::time::Instant::now();
-    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
-    assert!(status.success());
-    let end = child.wait_with_output().expect("it ends");
-    let took = asked.elapsed();
-    assert_eq!(end.status.code(), Some(0), "{}", text(&end.stderr));
-    assert!(text(&end.stderr).contains("terminating on signal 15"), "{}", text(&end.stderr));
-    // Generous: the host may be busy.
-    assert!(took < std::time::Duration::from_millis(1000), "{took:?}");
+    for name in ["TERM", "INT", "HUP"] {
+        let words = ["-M", "virt", "-m", "64", "-S", "-display", "none", "-serial", "null", "-monitor", "stdio"];
+        let mut child = start(&words, Stdio::piped());
+        // The monitor's banner: the machine has been built.
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        out.read_line(&mut line).expect("the banner");
+        assert!(line.contains("monitor"), "{line}");
+        let asked = Instant::now();
+        signal(&child, name);
+        let end = finish(child, &name);
+        let took = asked.elapsed();
+        assert_eq!(end.status.code(), Some(0), "{}", text(&end.stderr));
+        assert!(text(&end.stderr).contains("terminating on signal "), "{}", text(&end.stderr));
+        // Generous: the host may be busy.
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
 }
 
 /// The monitor answers, and `quit` ends the program with 0.
 #[test]
 fn the_monitor_quits() {
     use std::io::Write;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_proteus-system-aarch64"))
-        .args(["-M", "virt", "-m", "64", "-S", "-display", "none", "-serial", "null", "-monitor", "stdio", "-name", "guest"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
+    let words = ["-M", "virt", "-m", "64", "-S", "-display", "none", "-serial", "null", "-monitor", "stdio", "-name", "guest"];
+    let mut child = start(&words, Stdio::piped());
     child.stdin.as_mut().expect("a pipe").write_all(b"info status\ninfo name\ninfo mtree\nquit\n").expect("it reads");
-    let end = child.wait_with_output().expect("it ends");
+    let end = finish(child, &words);
     let out = text(&end.stdout);
     assert_eq!(end.status.code(), Some(0), "{out} {}", text(&end.stderr));
     assert!(out.contains("VM status: paused") && out.contains("guest\r\n") && out.contains("uart0."), "{out}");

@@ -26,7 +26,7 @@ use signal_hook::iterator::Signals;
 pub const INTERNAL_ERROR: u8 = 70;
 
 /// How long a run may take to stop after a signal before the process ends without it.
-const GRACE: Duration = Duration::from_millis(80);
+const GRACE: Duration = Duration::from_millis(50);
 
 /// What the user or the host asks of the run loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

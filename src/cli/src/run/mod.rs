@@ -30,7 +30,7 @@ use endings::{Command, INTERNAL_ERROR, SignalWatch};
 /// How long output may take to reach the host at the end of a run.
 const FLUSH: Duration = Duration::from_secs(5);
 /// The same after a signal.
-const FLUSH_AFTER_SIGNAL: Duration = Duration::from_millis(40);
+const FLUSH_AFTER_SIGNAL: Duration = Duration::from_millis(30);
 
 /// Builds the machine of a command line and runs it to its end. Gives the exit status.
 pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError> {
