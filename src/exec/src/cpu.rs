@@ -114,7 +114,8 @@ impl<T: Target> Cpu<T> {
             if core.halted || !core.powered || core.wait_settled {
                 continue;
             }
-            if core.lines.kicked() {
+            // A turn of a deterministic run ends at its instruction, whenever the host kicks.
+            if core.deterministic.is_none() && core.lines.kicked() {
                 return Stop::Kicked;
             }
             if core.run.budget <= 0 {

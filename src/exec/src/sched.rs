@@ -225,6 +225,7 @@ pub fn run_turns<T: Target>(machine: &Arc<Machine>, cpus: &mut [Cpu<T>], bell: &
             cpu.run(budget);
             let executed = cpu.core.retired - before;
             ran |= executed != 0;
+            tracing::trace!(target: "turns", core = cpu.core.id.0, now, executed, pc = format_args!("{:#x}", cpu.core.pc()), "turn");
             now += executed << icount.shift;
             clock.set(now);
             if let Some(r) = machine.take_request() {

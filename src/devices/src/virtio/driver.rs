@@ -89,6 +89,10 @@ impl Driver {
     pub fn start(&mut self, features: u64) {
         assert_eq!((self.r(MAGIC_VALUE), self.r(VERSION)), (0x7472_6976, 1 + u32::from(self.flavour.modern)));
         self.rings.clear();
+        if !self.flavour.modern {
+            // As Linux does: once, before the reset, which leaves it alone.
+            self.w(GUEST_PAGE_SIZE, 4096);
+        }
         self.w(STATUS, 0);
         self.w(STATUS, 1);
         self.w(STATUS, 3);
@@ -103,8 +107,6 @@ impl Driver {
         if f.modern {
             self.w(STATUS, 11);
             assert_eq!(self.r(STATUS), 11, "features are agreed on");
-        } else {
-            self.w(GUEST_PAGE_SIZE, 4096);
         }
         for q in 0.. {
             self.w(QUEUE_SEL, q);

@@ -91,6 +91,14 @@ impl<D: VirtioDevice + 'static> Mmio<D> {
 }
 
 impl<D: VirtioDevice> Mmio<D> {
+    /// The driver resets the device. The legacy page size is the transport's and stays: Linux sets
+    /// it once, before the first reset.
+    fn reset_device(&mut self) {
+        let page_size = self.guest_page_size;
+        self.reset_state();
+        self.guest_page_size = page_size;
+    }
+
     fn queue_register(&mut self, cx: &mut dyn Services, at: u64, value: u64) {
         let n = self.queue_sel;
         let Some(queue) = self.core.common.queues.get_mut(n as usize).filter(|q| q.max != 0) else {
@@ -157,7 +165,7 @@ impl<D: VirtioDevice> Mmio<D> {
         match at {
             QUEUE_NOTIFY => self.core.notify(cx, value as usize),
             INTERRUPT_ACK => self.core.common.isr &= !(value as u8),
-            STATUS if value as u8 == 0 => self.reset_state(),
+            STATUS if value as u8 == 0 => self.reset_device(),
             STATUS => self.core.write_status(cx, value as u8),
             DEVICE_FEATURES_SEL => self.device_features_sel = word,
             DRIVER_FEATURES => self.core.accept_features(cx, self.driver_features_sel, word),
@@ -171,7 +179,7 @@ impl<D: VirtioDevice> Mmio<D> {
                 *(if at == GUEST_PAGE_SIZE { &mut self.guest_page_size } else { &mut self.queue_align }) = word;
             }
             // As QEMU has it: taking one queue down resets the device.
-            QUEUE_PFN if legacy && value == 0 => self.reset_state(),
+            QUEUE_PFN if legacy && value == 0 => self.reset_device(),
             QUEUE_PFN if legacy => self.queue_register(cx, at, value),
             QUEUE_READY | QUEUE_DESC_LOW..=QUEUE_DEVICE_HIGH if !legacy => self.queue_register(cx, at, value),
             SHM_SEL if !legacy => {}
