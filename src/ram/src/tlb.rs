@@ -247,55 +247,24 @@ pub struct HostPlace {
     _region: Arc<Region>,
 }
 
+/// Runs `$body` with `$a`, the host atomic of `$bytes` bytes at `$host`, and `U` and `I`, the
+/// integers of its width.
 macro_rules! by_size {
+    (@ $atomic:ident, $u:ty, $i:ty, $host:expr, $a:ident => $body:expr) => {{
+        type U = $u;
+        #[allow(dead_code)]
+        type I = $i;
+        // SAFETY: the callers check that the bytes lie inside a live mapping and are aligned.
+        let $a = unsafe { std::sync::atomic::$atomic::from_ptr($host as *mut U) };
+        let r: U = $body;
+        u64::from(r)
+    }};
     ($bytes:expr, $host:expr, $a:ident => $body:expr) => {
         match $bytes {
-            // SAFETY: HostPlace checks that the bytes lie inside a live mapping and are aligned.
-            1 => {
-                type I = i8;
-                type U = u8;
-                let $a = unsafe { std::sync::atomic::AtomicU8::from_ptr($host as *mut u8) };
-                #[allow(clippy::unnecessary_cast)]
-                {
-                    let _ = size_of::<I>();
-                    let r: U = $body;
-                    r as u64
-                }
-            }
-            // SAFETY: as above.
-            2 => {
-                type I = i16;
-                type U = u16;
-                let $a = unsafe { std::sync::atomic::AtomicU16::from_ptr($host as *mut u16) };
-                {
-                    let _ = size_of::<I>();
-                    let r: U = $body;
-                    r as u64
-                }
-            }
-            // SAFETY: as above.
-            4 => {
-                type I = i32;
-                type U = u32;
-                let $a = unsafe { std::sync::atomic::AtomicU32::from_ptr($host as *mut u32) };
-                {
-                    let _ = size_of::<I>();
-                    let r: U = $body;
-                    r as u64
-                }
-            }
-            // SAFETY: as above.
-            _ => {
-                type I = i64;
-                type U = u64;
-                let $a = unsafe { std::sync::atomic::AtomicU64::from_ptr($host as *mut u64) };
-                #[allow(clippy::unnecessary_cast)]
-                {
-                    let _ = size_of::<I>();
-                    let r: U = $body;
-                    r as u64
-                }
-            }
+            1 => by_size!(@ AtomicU8, u8, i8, $host, $a => $body),
+            2 => by_size!(@ AtomicU16, u16, i16, $host, $a => $body),
+            4 => by_size!(@ AtomicU32, u32, i32, $host, $a => $body),
+            _ => by_size!(@ AtomicU64, u64, i64, $host, $a => $body),
         }
     };
 }
