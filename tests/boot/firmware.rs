@@ -32,7 +32,6 @@ fn the_self_test_passes_and_the_prompt_answers() {
         ("GICv3", &["-M", "virt,gic-version=3"]),
         ("GICv3", &["-M", "virt,gic-version=3", "-smp", "4"]),
         ("GICv2", &["-M", "virt,virtualization=on", "-cpu", "cortex-a72"]),
-        ("GICv3", &["-M", "virt,secure=on,gic-version=3", "-cpu", "max"]),
         ("GICv2", &["-M", "virt", "-icount", "shift=0", "-smp", "2"]),
         ("GICv2", &["-M", "virt", "-accel", "interpreter"]),
     ];

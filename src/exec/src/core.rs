@@ -403,6 +403,9 @@ impl<T: Target> Core<T> {
     /// Notes that `bytes` at `phys`, in a page with code, are being written.
     fn code_written(&mut self, phys: u64, bytes: u64) {
         self.stale.push((phys, bytes));
+        // Compiled code is left before its next block; the interpreter does the same, so that a
+        // turn ends at the same instruction whoever runs it.
+        self.stop_soon();
         self.system.code_written(self.id, phys, bytes);
     }
 
