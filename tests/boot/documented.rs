@@ -10,7 +10,7 @@ const WORDS: &str = "-machine virt -cpu cortex-a53 -m 1024 -drive file=imagem.im
 
 #[test]
 fn the_firmware_boots_linux_from_a_disk_image() {
-    let test = "issue";
+    let test = "documented";
     let Some(linux) = Linux::find(test) else { return };
     for (layout, what) in [(Layout::Fat, "FAT"), (Layout::GptFat, "GPT and FAT")] {
         let dir = tempfile::tempdir().expect("a directory");

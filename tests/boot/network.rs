@@ -61,6 +61,7 @@ fn address_ping_streams_and_a_forwarded_port() {
     });
     assert_eq!(answer, "from the guest\n");
     let came = shell(console, "until [ -s /tmp/came ]; do usleep 20000; done; cat /tmp/came", ANSWER);
-    assert_eq!(came, "from the host\n");
+    // The shell may say after it that the background job has ended.
+    assert_eq!(came.lines().next(), Some("from the host"));
     power_off(console);
 }

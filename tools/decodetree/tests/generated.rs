@@ -25,7 +25,10 @@ REST    0000 ............................
 const MAIN: &str = r#"
 #![deny(warnings)]
 mod ops {
-    pub trait Ops {}
+    pub trait Ops: Sized {
+        type Out;
+        fn finish(&mut self, r: R<Self>) -> Self::Out;
+    }
     pub type R<O> = (String, std::marker::PhantomData<O>);
 }
 mod translate {
@@ -44,7 +47,10 @@ mod translate {
 #[allow(dead_code)]
 mod a { include!("a.rs"); }
 struct Nothing;
-impl ops::Ops for Nothing {}
+impl ops::Ops for Nothing {
+    type Out = String;
+    fn finish(&mut self, r: ops::R<Self>) -> String { r.0 }
+}
 fn linear(w: u32) -> Option<a::Id> {
     a::ALL.into_iter().find(|&i| {
         let (mask, value) = a::PATTERNS[i as usize];
@@ -53,7 +59,7 @@ fn linear(w: u32) -> Option<a::Id> {
 }
 fn run(w: u32) -> String {
     match a::decode(w) {
-        Some(i) => a::Table::<Nothing>::FUNCTIONS[i as usize](&mut Nothing, w).0,
+        Some(i) => a::Table::<Nothing>::FUNCTIONS[i as usize](&mut Nothing, w),
         None => "none".to_string(),
     }
 }
@@ -85,7 +91,7 @@ fn main() {
 
 fn compile(dir: &Path, rest: &str) -> Output {
     let builder = decodetree::Builder::new("a").text("t", TABLE);
-    let text = builder.semantics("crate::translate").import("use crate::ops::{Ops, R};").source().unwrap();
+    let text = builder.semantics("crate::translate").import("use crate::ops::Ops;").source().unwrap();
     std::fs::write(dir.join("a.rs"), text).unwrap();
     std::fs::write(dir.join("main.rs"), MAIN.replace("REST", rest)).unwrap();
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
