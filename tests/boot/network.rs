@@ -43,21 +43,19 @@ fn address_ping_streams_and_a_forwarded_port() {
     let text = console.transcript();
     let forwarded = text.split("forwarding tcp:127.0.0.1:").nth(1).and_then(|rest| rest.split('-').next()).and_then(|port| port.parse::<u16>().ok());
     let forwarded = forwarded.unwrap_or_else(|| panic!("no port named\n{text}"));
-    shell(console, "(echo from the guest; cat) | nc -l -p 7777 > /tmp/came &", ANSWER);
+    shell(console, "(until [ -s /tmp/came ]; do (echo from the guest; sleep 2) | nc -l -p 7777 > /tmp/came; done) &", ANSWER);
     // Until nc listens the guest refuses: that ends the connection, not the forwarding.
     let mut answer = String::new();
     wait_until("an answer on the forwarded port", ANSWER, || {
         let Ok(mut connection) = TcpStream::connect(("127.0.0.1", forwarded)) else { return false };
         connection.set_read_timeout(Some(Duration::from_secs(30))).expect("a limit");
-        if connection.write_all(b"from the host\n").is_err() || connection.shutdown(std::net::Shutdown::Write).is_err() {
-            return false;
-        }
+        // The answer first: the guest's nc ends when this side does.
         let mut bytes = [0; 64];
         match connection.read(&mut bytes) {
             Ok(count @ 1..) => answer = String::from_utf8_lossy(&bytes[..count]).into_owned(),
             _ => return false,
         }
-        true
+        connection.write_all(b"from the host\n").is_ok() && connection.shutdown(std::net::Shutdown::Write).is_ok()
     });
     assert_eq!(answer, "from the guest\n");
     let came = shell(console, "until [ -s /tmp/came ]; do usleep 20000; done; cat /tmp/came", ANSWER);
