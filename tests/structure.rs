@@ -26,6 +26,8 @@ const USES: &[(&str, &[&str], &str)] = &[
     ("proteus-machines", &["proteus-model", "proteus-devices", "proteus-loader"], "a board does not ask who runs its cores, nor where its bytes come from"),
     ("proteus-arm", &["proteus-exec", "proteus-model", "proteus-float", "decodetree"], "an instruction's meaning is written once, for every executor"),
     ("proteus-arm-glue", &["proteus-arm", "proteus-exec", "proteus-translator"], "it joins one target and the translator, and does nothing else"),
+    ("proteus-mips", &["proteus-exec", "proteus-model", "proteus-float", "decodetree"], "an instruction's meaning is written once, for every executor"),
+    ("proteus-mips-glue", &["proteus-mips", "proteus-exec", "proteus-translator"], "it joins one target and the translator, and does nothing else"),
     (
         "proteus-cli",
         &[
@@ -36,6 +38,8 @@ const USES: &[(&str, &[&str], &str)] = &[
             "proteus-host",
             "proteus-loader",
             "proteus-machines",
+            "proteus-mips",
+            "proteus-mips-glue",
             "proteus-model",
             "proteus-ram",
             "proteus-translator",
