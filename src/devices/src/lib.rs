@@ -31,6 +31,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &flash::cfi::CFI_PFLASH01,
     &intc::gicv2::ARM_GIC_V2,
     &intc::gicv3::ARM_GIC_V3,
+    &intc::i8259::I8259_PAIR,
     &rtc::pl031::PL031,
     &gpio::pl061::PL061,
     &misc::unimplemented::UNIMPLEMENTED_DEVICE,
