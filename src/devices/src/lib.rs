@@ -34,5 +34,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &intc::i8259::I8259_PAIR,
     &rtc::pl031::PL031,
     &gpio::pl061::PL061,
+    &pci::gt64120::GT64120,
+    &misc::malta_fpga::MALTA_FPGA,
     &misc::unimplemented::UNIMPLEMENTED_DEVICE,
 ];

@@ -9,5 +9,6 @@
 mod function;
 #[cfg(test)]
 mod function_tests;
+pub mod gt64120;
 
 pub use function::{Bar, BarKind, CONFIG, Function, Header, INTX};
