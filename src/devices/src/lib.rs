@@ -21,6 +21,9 @@ pub mod virtio;
 #[rustfmt::skip]
 pub static REGISTRY: &[&DeviceType] = &[
     &timer::arm_generic::ARM_GENERIC_TIMER,
+    &timer::i8254::I8254,
+    &uart::ns16550::ISA_SERIAL,
+    &uart::ns16550::SERIAL_MM,
     &uart::pl011::PL011,
     &virtio::blk::VIRTIO_BLK_DEVICE,
     &virtio::mmio::VIRTIO_MMIO,
