@@ -136,7 +136,7 @@ impl Plugged {
     fn add(&mut self, config: &Config, ty: &'static DeviceType, given: &DeviceConfig, at: &str, backends: &mut Backends<'_>) -> Result<String, UsageError> {
         let fail = |e: &dyn std::fmt::Display| Problem(e.to_string()).at(&config.program, at);
         let mut properties = given.properties.clone();
-        let bus = properties.take("bus");
+        let (bus, addr) = (properties.take("bus"), properties.take("addr"));
         let mut props = Props::new(ty);
         let transport = ty.properties.iter().any(|p| p.name == "force-legacy");
         for g in config.globals.iter().filter(|g| g.driver == ty.name || transport && is_transport(g)) {
@@ -152,7 +152,7 @@ impl Plugged {
         // Each has a name, by which its ports are found again when the machine is built.
         let name = given.id.clone().unwrap_or_else(|| format!("peripheral-anon.{}", self.devices.len()));
         let user = format!("device '{}'", given.id.as_deref().unwrap_or(ty.name));
-        self.devices.push(PlugIn { ty, id: Some(name.clone()), bus, props: props.clone(), backends: Vec::new() });
+        self.devices.push(PlugIn { ty, id: Some(name.clone()), bus, addr, nic: at == "-nic", props: props.clone(), backends: Vec::new() });
         for port in ty.ports {
             let Some(id) = props.str(port.name) else { continue };
             let (backend, peer) = match port.kind {

@@ -148,7 +148,7 @@ impl Eeprom {
 fn presence(memory: u64) -> [u8; EEPROM_LEN] {
     let bits = memory.clamp(8 << 20, 256 << 20).ilog2();
     // Four banks inside of words of 8 bytes take five bits of an address.
-    let (rows, columns) = if bits - 5 > 20 { (13, bits - 5 - 13) } else { (12, bits - 5 - 12) };
+    let (rows, columns) = if bits - 5 > 21 { (13, bits - 5 - 13) } else { (12, bits - 5 - 12) };
     let mut spd = [0; EEPROM_LEN];
     spd[..20].copy_from_slice(&[128, 8, 4, rows as u8, columns as u8, 1, 64, 0, 1, 0x75, 0x54, 0, 0x82, 8, 0, 1, 0x8f, 4, 6, 1]);
     spd[20..32].copy_from_slice(&[1, 0, 0x0e, 0, 0, 0, 0, 0x14, 0x0f, 0x14, 0x2d, 1 << (bits - 22).min(7)]);
