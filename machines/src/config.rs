@@ -174,8 +174,8 @@ pub enum DriveInterface {
 pub struct IdeDrive {
     /// Is it a CD drive? Otherwise it is a disk.
     pub cdrom: bool,
-    /// The disk, or what is in the drive.
-    pub image: Arc<dyn BlockPort>,
+    /// The disk, or what is in the drive. A disk has one.
+    pub image: Option<Arc<dyn BlockPort>>,
 }
 
 /// A `-device` that is plugged into the board.

@@ -48,8 +48,8 @@ pub struct Board {
     pub max_memory: u64,
     /// Where a `-drive` without `if=` is, `-hda` and `-cdrom`.
     pub default_drive: DriveInterface,
-    /// The device of `-drive if=virtio`.
-    pub virtio_block: &'static str,
+    /// How names of the board's virtio devices end: `device` (virtio-mmio) or `pci`.
+    pub virtio: &'static str,
     /// The device of `-nic` without `model=`.
     pub network: &'static str,
     /// Builds one.

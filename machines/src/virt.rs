@@ -114,7 +114,7 @@ pub(crate) static VIRT: Board = Board {
     default_memory: 128 * MIB,
     max_memory: 255 * GIB,
     default_drive: DriveInterface::Virtio,
-    virtio_block: "virtio-blk-device",
+    virtio: "device",
     network: "virtio-net-device",
     build,
 };
