@@ -10,6 +10,7 @@ pub mod fw_cfg;
 pub mod gpio;
 pub mod ide;
 pub mod intc;
+pub mod isa;
 pub mod misc;
 pub mod pci;
 pub mod rtc;
@@ -37,9 +38,12 @@ pub static REGISTRY: &[&DeviceType] = &[
     &intc::gicv2::ARM_GIC_V2,
     &intc::gicv3::ARM_GIC_V3,
     &intc::i8259::I8259_PAIR,
+    &rtc::mc146818::MC146818RTC,
     &rtc::pl031::PL031,
     &gpio::pl061::PL061,
     &pci::gt64120::GT64120,
     &misc::malta_fpga::MALTA_FPGA,
+    &isa::piix4::PIIX4_ISA,
+    &isa::piix4_pm::PIIX4_PM,
     &misc::unimplemented::UNIMPLEMENTED_DEVICE,
 ];
