@@ -161,8 +161,7 @@ fn higher_priorities_interrupt_and_lower_ones_wait() {
 fn rotation_gives_the_last_one_the_lowest_priority() {
     // A command after input 3 was acknowledged, and the order in which inputs 2 to 5 come then.
     // Input 2 is the second chip's, so 1 stands for it.
-    let cases: [(u8, [u8; 4]); 5] =
-        [(0x20, [0, 1, 3, 5]), (0xa0, [5, 0, 1, 3]), (0xe3, [5, 0, 1, 3]), (0x63, [0, 1, 3, 5]), (0xe0, [1, 3, 5, 0])];
+    let cases: [(u8, [u8; 4]); 5] = [(0x20, [0, 1, 3, 5]), (0xa0, [5, 0, 1, 3]), (0xe3, [5, 0, 1, 3]), (0x63, [0, 1, 3, 5]), (0xe0, [1, 3, 5, 0])];
     for (command, order) in cases {
         let g = Guest::new();
         g.raise(3);
