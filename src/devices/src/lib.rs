@@ -10,6 +10,7 @@ pub mod fw_cfg;
 pub mod gpio;
 pub mod intc;
 pub mod misc;
+pub mod pci;
 pub mod rtc;
 mod sysreg;
 pub mod timer;
