@@ -10,6 +10,7 @@ pub mod fw_cfg;
 pub mod gpio;
 pub mod intc;
 pub mod misc;
+pub mod net;
 pub mod pci;
 pub mod rtc;
 mod sysreg;
@@ -33,5 +34,6 @@ pub static REGISTRY: &[&DeviceType] = &[
     &intc::gicv3::ARM_GIC_V3,
     &rtc::pl031::PL031,
     &gpio::pl061::PL061,
+    &net::pcnet::PCNET,
     &misc::unimplemented::UNIMPLEMENTED_DEVICE,
 ];
