@@ -12,6 +12,7 @@ pub mod ide;
 pub mod intc;
 pub mod isa;
 pub mod misc;
+pub mod net;
 pub mod pci;
 pub mod rtc;
 mod sysreg;
@@ -49,5 +50,6 @@ pub static REGISTRY: &[&DeviceType] = &[
     &misc::malta_fpga::MALTA_FPGA,
     &isa::piix4::PIIX4_ISA,
     &isa::piix4_pm::PIIX4_PM,
+    &net::pcnet::PCNET,
     &misc::unimplemented::UNIMPLEMENTED_DEVICE,
 ];
