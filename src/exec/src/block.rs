@@ -7,7 +7,7 @@
 use crate::core::Core;
 use crate::region::Compiled;
 use crate::scan::Ends;
-use crate::target::{Decoded, Interpret, Target};
+use crate::target::{Decoded, Interpret, MODE_SLOT, Target};
 use proteus_model::Mapping;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -49,6 +49,8 @@ pub struct Block<T: Target> {
     pub ops: Box<[Op<T>]>,
     /// How the last one ends it.
     pub ends: Ends,
+    /// The last instruction is in a delay slot: control then goes where the branch before it said.
+    pub slot: bool,
     /// It has an instruction that only the interpreter runs.
     pub special: bool,
     /// Times it was interpreted, saturating.
@@ -203,19 +205,32 @@ pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Optio
     let mut ops = Vec::with_capacity(16);
     let mut at = 0;
     let mut ends = Ends::No;
-    let mut special = false;
-    while at < left && ops.len() < LONGEST {
+    // What begins in a delay slot is that instruction alone; where it leads is in the state.
+    let lone_slot = mode & MODE_SLOT != 0;
+    let mut special = lone_slot;
+    let (mut branch, mut slot) = (None, false);
+    while at < left && (ops.len() < LONGEST || branch.is_some()) {
+        slot = lone_slot || branch.is_some();
+        let mode = if slot { mode | MODE_SLOT } else { mode };
         let Some(d): Option<Decoded<T>> = T::decode(core, pc.wrapping_add(at as u64), &bytes[at..], mode) else { break };
         ops.push(Op { interpret: d.interpret, word: d.word, length: d.length });
         at += d.length as usize;
-        ends = d.seen.ends;
         special |= d.special;
-        if ends != Ends::No {
+        ends = d.seen.ends.after(branch);
+        if let Ends::Delayed(b) = ends {
+            branch = Some(b);
+        } else if slot || ends != Ends::No {
             break;
         }
+    }
+    if lone_slot {
+        ends = Ends::State;
+    } else if matches!(ends, Ends::Delayed(_)) {
+        // The slot is on the next page, and a block of its own.
+        (ends, slot, special) = (Ends::State, false, true);
     }
     if ops.is_empty() {
         return None;
     }
-    Some(Block { key: Key { phys, pc, mode }, bytes: at as u64, ops: ops.into_boxed_slice(), ends, special, count: 0, compiled: None })
+    Some(Block { key: Key { phys, pc, mode }, bytes: at as u64, ops: ops.into_boxed_slice(), ends, slot, special, count: 0, compiled: None })
 }

@@ -38,6 +38,8 @@ pub struct Run {
     pub host_stack: u64,
     /// Set by a compiled block's slow path that faulted: the exception is in `Core::pending`.
     pub faulted: u64,
+    /// Non-zero where the instruction at `pc` is in a delay slot; exact where an exception is taken.
+    pub slot: u64,
     /// The translation mode of the current block.
     pub mode: u16,
 }
@@ -159,6 +161,20 @@ impl<T: Target> Core<T> {
     /// The program counter, current between blocks.
     pub fn pc(&self) -> u64 {
         self.word(T::LAYOUT.pc)
+    }
+
+    /// Whether the next instruction is in a delay slot.
+    #[inline(always)]
+    pub fn delay_pending(&self) -> bool {
+        T::LAYOUT.delay.is_some_and(|d| self.word(d.pending) != 0)
+    }
+
+    /// Ends a delay slot; gives where control goes after it.
+    #[inline(always)]
+    pub(crate) fn end_delay(&mut self) -> u64 {
+        let Some(d) = T::LAYOUT.delay else { return 0 };
+        *self.word_mut(d.pending) = 0;
+        self.word(d.target)
     }
 
     /// Brings mode and context up to date after a change of the state that they depend on.

@@ -1,12 +1,13 @@
 //! The run loop of one translated core: blocks, the interpreter, the way into compiled code and
 //! out of it, exceptions and interrupts between blocks.
 
-use crate::block::{self, Blocks, Key};
+use crate::block::{self, Blocks, Key, Op};
 use crate::core::Core;
 use crate::jump;
 use crate::region::{self, Compiled, Left, Tier};
 use crate::system::Message;
-use crate::target::{Access, BusError, Step, Target};
+use crate::target::{Access, BusError, MODE_SLOT, Step, Target};
+use crate::vcpu::Start;
 use proteus_ram::tlb::{PAGE_MASK, PAGE_SIZE};
 
 /// Why a core stopped running.
@@ -37,8 +38,8 @@ pub struct Cpu<T: Target> {
     tier: Option<Box<dyn Tier<T>>>,
     stub: u64,
     thresholds: Thresholds,
-    /// Bytes of an instruction in memory, to compare code with what it was compiled from.
-    bytes_of: fn(&region::SourceInstruction) -> [u8; 4],
+    /// Where the machine starts it.
+    pub start: Option<Start<T>>,
     /// Blocks interpreted until finished code is asked for.
     poll: u32,
 }
@@ -50,7 +51,7 @@ impl<T: Target> Cpu<T> {
     /// A core run by the interpreter, and by `tier` where one is given.
     pub fn new(core: Box<Core<T>>, tier: Option<Box<dyn Tier<T>>>, thresholds: Thresholds) -> Cpu<T> {
         let stub = tier.as_ref().map_or(0, |t| t.exit_stub());
-        Cpu { core, blocks: Blocks::default(), tier, stub, thresholds, bytes_of: |i| i.word.to_le_bytes(), poll: POLL }
+        Cpu { core, blocks: Blocks::default(), tier, stub, thresholds, start: None, poll: POLL }
     }
 
     /// Runs at most `budget` instructions; stops at exactly that many in deterministic runs, and
@@ -105,9 +106,7 @@ impl<T: Target> Cpu<T> {
                 core.halted = false;
             }
             if let Some(e) = T::interrupt(core) {
-                let pc = core.pc();
-                T::take(core, e, pc);
-                core.resync();
+                Self::take_between(core, e);
             }
             self.run_blocks();
             let core = &*self.core;
@@ -211,7 +210,8 @@ impl<T: Target> Cpu<T> {
         let phys = match core.fetch(pc) {
             Ok(p) => p,
             Err(e) => {
-                Self::take(core, e, pc);
+                core.run.budget -= 1;
+                Self::take_between(core, e);
                 return None;
             }
         };
@@ -250,7 +250,8 @@ impl<T: Target> Cpu<T> {
             Some(b) => Some(self.blocks.insert(b).0),
             None => {
                 let e = T::bus_error(core, key.pc, Access::Fetch, BusError::External);
-                Self::take(core, e, key.pc);
+                core.run.budget -= 1;
+                Self::take_between(core, e);
                 None
             }
         }
@@ -277,6 +278,8 @@ impl<T: Target> Cpu<T> {
         let Some(block) = self.blocks.get(index) else { return true };
         let core = &mut *self.core;
         let n = block.ops.len();
+        // The block is run with its last instruction, and that is in a delay slot.
+        let mut slot = T::LAYOUT.delay.is_some() && block.slot;
         let mut ops = &block.ops[..];
         if core.run.budget < n as i64 {
             if core.deterministic.is_none() || core.run.budget <= 0 {
@@ -284,30 +287,54 @@ impl<T: Target> Cpu<T> {
                 return false;
             }
             ops = &ops[..core.run.budget as usize];
+            slot = false;
         }
-        let n = ops.len() as u64;
+        let n = ops.len();
         core.run.budget -= n as i64;
+        core.run.slot = 0;
         let mut pc = block.key.pc;
-        let mut step = Step::Next;
-        for (i, op) in ops.iter().enumerate() {
-            core.run.pc = pc;
-            core.run.ahead = n - i as u64;
-            pc = pc.wrapping_add(op.length as u64);
-            core.run.next_pc = pc;
-            step = (op.interpret)(core, op.word);
-            if step != Step::Next {
-                break;
+        let body = n - usize::from(slot);
+        let mut step = Self::interpret_ops(core, &ops[..body], &mut pc, n);
+        if slot && step == Step::Next {
+            core.run.slot = 1;
+            step = Self::interpret_ops(core, &ops[body..], &mut pc, 1);
+            match step {
+                Step::Next | Step::Resync => pc = core.end_delay(),
+                Step::Exit | Step::Jumped => _ = core.end_delay(),
+                Step::Fault => {}
             }
         }
         let left = core.run.ahead;
         core.run.ahead = 0;
-        let again = Self::finish_block(core, step, pc, left);
+        let mut again = Self::finish_block(core, step, pc, left);
+        // The slot is still to come, or was a block of its own: the mode is another.
+        if T::LAYOUT.delay.is_some() && (core.delay_pending() || core.run.mode & MODE_SLOT != 0) {
+            core.resync();
+            again &= !Self::looks(core);
+        }
         self.poll -= 1;
         if self.poll == 0 {
             self.poll = POLL;
             self.install_finished();
         }
         again
+    }
+
+    /// Interprets instructions, the first of which is at `pc` and has `ahead - 1` of its block
+    /// after it, up to one that does not go on to the next.
+    #[inline(always)]
+    fn interpret_ops(core: &mut Core<T>, ops: &[Op<T>], pc: &mut u64, ahead: usize) -> Step {
+        for (i, op) in ops.iter().enumerate() {
+            core.run.pc = *pc;
+            core.run.ahead = (ahead - i) as u64;
+            *pc = pc.wrapping_add(op.length as u64);
+            core.run.next_pc = *pc;
+            let step = (op.interpret)(core, op.word);
+            if step != Step::Next {
+                return step;
+            }
+        }
+        Step::Next
     }
 
     /// What follows the last interpreted instruction of a block; `left` counts it and those after.
@@ -319,6 +346,8 @@ impl<T: Target> Cpu<T> {
                 true
             }
             Step::Jumped => {
+                // All but the last instruction of a block jump over a delay slot.
+                core.run.budget += left as i64 - 1;
                 let target = core.run.target_pc;
                 *core.word_mut(T::LAYOUT.pc) = target;
                 true
@@ -360,6 +389,16 @@ impl<T: Target> Cpu<T> {
     fn take(core: &mut Core<T>, exception: T::Exception, pc: u64) {
         T::take(core, exception, pc);
         core.run.budget -= 1;
+        core.end_delay();
+        core.resync();
+    }
+
+    /// Takes an exception between blocks, before the instruction at the pc.
+    fn take_between(core: &mut Core<T>, exception: T::Exception) {
+        core.run.slot = u64::from(core.delay_pending());
+        let pc = core.pc();
+        T::take(core, exception, pc);
+        core.end_delay();
         core.resync();
     }
 
@@ -414,7 +453,7 @@ impl<T: Target> Cpu<T> {
 
     /// Puts compiled code in place, where memory still holds what it was compiled from.
     fn install(&mut self, c: Compiled) {
-        if !region::still_there(&self.core, &c.source, self.bytes_of) {
+        if !region::still_there(&self.core, &c.source) {
             return;
         }
         let Some(index) = self.blocks.find(c.source.entry) else { return };

@@ -22,6 +22,7 @@ impl<T: Target> Ops for Core<T> {
                 self.run.target_pc = t;
                 Step::Jumped
             }
+            Ok(Flow::Delayed(d)) => self.delay(d),
             Ok(Flow::Resync) => Step::Resync,
             Ok(Flow::Exit) => Step::Exit,
             Err(Fault) => Step::Fault,
@@ -177,6 +178,26 @@ impl<T: Target> Ops for Core<T> {
 }
 
 impl<T: Target> Core<T> {
+    /// Notes where control goes after the next instruction, or passes it over.
+    #[inline(always)]
+    fn delay(&mut self, d: Delayed<u64, bool>) -> Step {
+        // Instructions have one length.
+        let after = self.run.next_pc.wrapping_add(self.run.next_pc.wrapping_sub(self.run.pc));
+        let to = match d {
+            Delayed::Jump(t, _) | Delayed::Branch(true, t) | Delayed::Likely(true, t) | Delayed::Indirect(t, _) => t,
+            Delayed::Branch(false, _) => after,
+            Delayed::Likely(false, _) => {
+                self.run.target_pc = after;
+                return Step::Jumped;
+            }
+        };
+        if let Some(slots) = T::LAYOUT.delay {
+            *self.word_mut(slots.pending) = 1;
+            *self.word_mut(slots.target) = to;
+        }
+        Step::Next
+    }
+
     /// A scalar floating-point operation by the exact software path.
     #[inline(never)]
     pub fn fp_exact(&mut self, op: FpOp, fmt: Fmt, imm: u32, a: u64, b: u64, c: u64) -> u64 {

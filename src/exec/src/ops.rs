@@ -104,6 +104,20 @@ pub enum Transfer {
     Return,
 }
 
+/// A transfer of control that takes effect after the next instruction, which is in its delay
+/// slot. An architecture that has them has instructions of one length.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delayed<V, C> {
+    /// To a fixed address.
+    Jump(u64, Transfer),
+    /// To the address where the condition holds, else on to what follows the slot.
+    Branch(C, u64),
+    /// As `Branch`, but where the condition does not hold the slot is not executed.
+    Likely(C, u64),
+    /// To a computed address.
+    Indirect(V, Transfer),
+}
+
 /// Where control goes after an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Flow<V, C> {
@@ -115,6 +129,9 @@ pub enum Flow<V, C> {
     Branch(C, u64),
     /// To a computed address.
     Indirect(V, Transfer),
+    /// Elsewhere after the next instruction. To be given only where
+    /// [`Layout::delay`](crate::Layout::delay) says where that is kept.
+    Delayed(Delayed<V, C>),
     /// The instruction changed what translation depends on: on to the next instruction, but only
     /// after the run loop has looked at the state again. The pc slot has been left alone.
     Resync,

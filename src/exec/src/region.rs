@@ -113,7 +113,7 @@ pub fn form<T: Target>(blocks: &Blocks<T>, index: usize) -> Option<Source> {
 }
 
 /// Whether guest memory still holds what `source` was formed from.
-pub fn still_there<T: Target>(core: &Core<T>, source: &Source, bytes_of: impl Fn(&SourceInstruction) -> [u8; 4]) -> bool {
+pub fn still_there<T: Target>(core: &Core<T>, source: &Source) -> bool {
     let page = source.entry.phys & !0xfff;
     let Some(proteus_model::Mapping::Ram { region, offset, .. }) = core.space.find(page) else { return false };
     let mut memory = [0; 4096];
@@ -124,7 +124,7 @@ pub fn still_there<T: Target>(core: &Core<T>, source: &Source, bytes_of: impl Fn
         let mut at = (b.pc & 0xfff) as usize;
         b.code.iter().all(|i| {
             let n = i.length as usize;
-            let same = memory.get(at..at + n) == Some(&bytes_of(i)[..n]);
+            let same = memory.get(at..at + n) == Some(&T::bytes_of(core, i.word)[..n]);
             at += n;
             same
         })

@@ -28,8 +28,37 @@ pub enum Ends {
     Branch(u64),
     /// It goes to a computed address.
     Indirect(Transfer),
+    /// It goes elsewhere after the next instruction. A block ends after that one, so this is how
+    /// a single instruction ends, never a block.
+    Delayed(Delayed<(), ()>),
     /// The run loop must look at the state.
     State,
+}
+
+impl From<Flow<(), ()>> for Ends {
+    fn from(flow: Flow<(), ()>) -> Ends {
+        match flow {
+            Flow::Next => Ends::No,
+            Flow::Jump(t, k) => Ends::Jump(t, k),
+            Flow::Branch((), t) => Ends::Branch(t),
+            Flow::Indirect((), k) => Ends::Indirect(k),
+            Flow::Delayed(d) => Ends::Delayed(d),
+            Flow::Resync | Flow::Exit => Ends::State,
+        }
+    }
+}
+
+impl Ends {
+    /// How a block ends whose last instruction ends so, in the delay slot of `branch` where there
+    /// is one.
+    pub fn after(self, branch: Option<Delayed<(), ()>>) -> Ends {
+        match (self, branch) {
+            (Ends::No, Some(Delayed::Jump(t, k))) => Ends::Jump(t, k),
+            (Ends::No, Some(Delayed::Branch((), t) | Delayed::Likely((), t))) => Ends::Branch(t),
+            (Ends::No, Some(Delayed::Indirect((), k))) => Ends::Indirect(k),
+            (ends, _) => ends,
+        }
+    }
 }
 
 /// The executor. Its values are nothing.
@@ -56,13 +85,7 @@ impl Ops for Scan {
 
     fn finish(&mut self, r: R<Self>) -> Seen {
         let Ok(flow) = r;
-        self.seen.ends = match flow {
-            Flow::Next => Ends::No,
-            Flow::Jump(t, k) => Ends::Jump(t, k),
-            Flow::Branch((), t) => Ends::Branch(t),
-            Flow::Indirect((), k) => Ends::Indirect(k),
-            Flow::Resync | Flow::Exit => Ends::State,
-        };
+        self.seen.ends = flow.into();
         self.seen
     }
 

@@ -81,6 +81,19 @@ pub struct Decoded<T: Target> {
     pub special: bool,
 }
 
+/// The bit of the translation mode that says that the instruction, the first one of its block, is
+/// in a delay slot. [`Target::mode`] sets it where [`DelaySlots::pending`] is not zero.
+pub const MODE_SLOT: u16 = 1 << 15;
+
+/// Where a target with delay slots keeps what is under way between a branch and its slot.
+#[derive(Clone, Copy, Debug)]
+pub struct DelaySlots {
+    /// Non-zero while the next instruction is in a delay slot.
+    pub pending: Slot,
+    /// Where control goes after it.
+    pub target: Slot,
+}
+
 /// Where the state keeps what the generic primitives need.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
@@ -95,6 +108,8 @@ pub struct Layout {
     /// Non-zero while floating point may take the host's fast path: rounding to nearest, no
     /// flushing, no default NaN, and the inexact flag already set.
     pub fp_fast: Slot,
+    /// The words of delay slots, where the architecture has them.
+    pub delay: Option<DelaySlots>,
 }
 
 /// A guest architecture. Everything is a function of the core's state; the value itself holds
@@ -108,10 +123,13 @@ pub trait Target: Sized + Send + 'static {
     /// The helpers, by [`crate::ops::Helper::index`].
     const HELPERS: &'static [HelperFn<Self>];
 
-    /// Decodes the instruction at `pc` from `bytes` (what is left of its page, at least two
+    /// Decodes the instruction at `pc`, in a delay slot where `mode` has [`MODE_SLOT`], from `bytes` (what is left of its page, at least two
     /// bytes). An undefined instruction decodes to one that raises the exception for it. `None`
     /// where the instruction runs on into the next page.
     fn decode(core: &Core<Self>, pc: u64, bytes: &[u8], mode: u16) -> Option<Decoded<Self>>;
+
+    /// The bytes of the instruction `word` in memory, as [`Target::decode`] reads them.
+    fn bytes_of(core: &Core<Self>, word: u32) -> [u8; 4];
 
     /// The translation mode: exactly the state that changes what instructions mean.
     fn mode(core: &Core<Self>) -> u16;
@@ -126,6 +144,7 @@ pub trait Target: Sized + Send + 'static {
     fn bus_error(core: &mut Core<Self>, address: u64, access: Access, error: BusError) -> Self::Exception;
 
     /// Takes `exception`, raised by the instruction at `pc`: writes the state, the pc slot too.
+    /// [`crate::Run::slot`] says whether that instruction is in a delay slot.
     fn take(core: &mut Core<Self>, exception: Self::Exception, pc: u64);
     /// The interrupt to take now, if any is pending and not masked.
     fn interrupt(core: &mut Core<Self>) -> Option<Self::Exception>;

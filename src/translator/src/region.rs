@@ -115,7 +115,7 @@ fn successors(seen: &Seen) -> impl Iterator<Item = u64> {
         Ends::No => (Some(seen.next), None),
         Ends::Jump(t, _) => (Some(t), None),
         Ends::Branch(t) => (Some(t), Some(seen.next)),
-        Ends::Indirect(_) | Ends::State => (None, None),
+        Ends::Indirect(_) | Ends::State | Ends::Delayed(_) => (None, None),
     };
     a.into_iter().chain(b)
 }
@@ -248,19 +248,39 @@ impl<'a, 'b> Region<'a, 'b> {
         let n = block.code.len();
         self.charge(block.pc, n as i64);
         let mut pc = block.pc;
+        // Where control goes after the delay slot that is being emitted.
+        let mut delayed: Option<Flow<V, C>> = None;
         for (k, instruction) in block.code.iter().enumerate() {
-            self.e.site = Site { pc, length: instruction.length, ahead: (n - k) as u16 };
+            self.e.site = Site { pc, length: instruction.length, ahead: (n - k) as u16, slot: delayed.is_some() };
             if !self.frontend.emit(&mut self.e, instruction.word) {
                 return Err(Refused::Instruction(instruction.word));
             }
             pc = pc.wrapping_add(instruction.length as u64);
-            match self.e.flow.take() {
-                Some(Flow::Next) | None => {}
-                Some(flow) => {
+            match (self.e.flow.take(), delayed.take()) {
+                (Some(Flow::Next) | None, None) => {}
+                (Some(Flow::Delayed(branch)), None) => delayed = Some(self.delay(i, branch, pc.wrapping_add(instruction.length as u64))),
+                (Some(Flow::Next) | None, Some(branch)) => {
+                    self.end(branch, pc);
+                    return Ok(());
+                }
+                (Some(Flow::Resync), Some(branch)) => {
+                    self.resync_to(branch, pc);
+                    return Ok(());
+                }
+                (Some(Flow::Exit), Some(_)) => {
+                    self.end(Flow::Exit, pc);
+                    return Ok(());
+                }
+                (Some(flow), None) => {
                     self.end(flow, pc);
                     return Ok(());
                 }
+                // The target lets no branch be in a delay slot.
+                (Some(_), Some(_)) => return Err(Refused::Instruction(instruction.word)),
             }
+        }
+        if delayed.is_some() {
+            return Err(Refused::Instruction(block.code.last().map_or(0, |i| i.word)));
         }
         self.end(Flow::Jump(pc, Transfer::Plain), pc);
         Ok(())
@@ -319,9 +339,52 @@ impl<'a, 'b> Region<'a, 'b> {
         self.by_pc.get(&pc).is_some_and(|&i| i != 0 && self.parts[i].edges == 1 && !self.parts[i].done)
     }
 
+    /// What comes of a branch of block `i` after its delay slot, behind which `after` is. A slot that is not to
+    /// be executed is left out here, and given back to the budget.
+    fn delay(&mut self, i: usize, branch: Delayed<V, C>, after: u64) -> Flow<V, C> {
+        match branch {
+            Delayed::Jump(t, k) => Flow::Jump(t, k),
+            Delayed::Branch(c, t) => Flow::Branch(c, t),
+            Delayed::Indirect(v, k) => Flow::Indirect(v, k),
+            Delayed::Likely(c, t) => {
+                let c = self.e.truth(c);
+                let (on, over) = (self.e.b.create_block(), self.e.b.create_block());
+                self.e.b.ins().brif(c, on, &[], over, &[]);
+                self.e.begin(over);
+                let left = self.e.b.use_var(self.e.budget);
+                let left = self.e.b.ins().iadd_imm_s(left, 1);
+                self.e.b.def_var(self.e.budget, left);
+                let known = self.e.known.clone();
+                if self.parts[i].seen.ends == Ends::State {
+                    // With such a slot the block counts as one that goes nowhere in the region.
+                    self.e.settle_flags();
+                    self.exit(after);
+                } else {
+                    self.end(Flow::Jump(after, Transfer::Plain), after);
+                }
+                self.e.known = known;
+                self.e.begin(on);
+                Flow::Jump(t, Transfer::Plain)
+            }
+        }
+    }
+
+    /// Returns to the run loop, which goes on where `flow` leads.
+    fn resync_to(&mut self, flow: Flow<V, C>, next: u64) {
+        let to = match flow {
+            Flow::Jump(t, _) => V::Const(t),
+            Flow::Branch(c, t) => self.e.select(c, V::Const(t), V::Const(next)),
+            Flow::Indirect(v, _) => v,
+            Flow::Next | Flow::Delayed(_) | Flow::Resync | Flow::Exit => V::Const(next),
+        };
+        self.e.settle_flags();
+        self.leave(Left::Resync, Some(to));
+    }
+
     fn end(&mut self, flow: Flow<V, C>, next: u64) {
         match flow {
-            Flow::Next => {}
+            // A delayed branch ends no block: its slot does.
+            Flow::Next | Flow::Delayed(_) => {}
             Flow::Jump(t, _) => {
                 if !self.carries_flags(t) {
                     self.e.settle_flags();

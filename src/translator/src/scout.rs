@@ -49,13 +49,12 @@ impl Ops for Scout {
 
     fn finish(&mut self, r: R<Self>) {
         let Ok(flow) = r;
-        self.seen.ends = match flow {
-            Flow::Next => Ends::No,
-            Flow::Jump(t, k) => Ends::Jump(t, k),
-            Flow::Branch((), t) => Ends::Branch(t),
-            Flow::Indirect((), k) => Ends::Indirect(k),
-            Flow::Resync | Flow::Exit => Ends::State,
+        // What follows a delayed branch is its slot.
+        let branch = match self.seen.ends {
+            Ends::Delayed(branch) => Some(branch),
+            _ => None,
         };
+        self.seen.ends = Ends::from(flow).after(branch);
     }
     fn pc(&self) -> u64 {
         self.pc

@@ -69,12 +69,14 @@ pub struct Site {
     pub length: u8,
     /// Instructions of its block that have not begun, itself included.
     pub ahead: u16,
+    /// It is in a delay slot.
+    pub slot: bool,
 }
 
 impl Site {
-    /// The length and the count for the upper half of a descriptor.
+    /// All but the address, for the upper half of a descriptor.
     pub fn bits(self) -> u64 {
-        (self.ahead as u64) << 32 | (self.length as u64) << 48
+        (self.ahead as u64) << 32 | (self.length as u64) << 48 | (self.slot as u64) << 56
     }
 }
 
@@ -118,6 +120,7 @@ fn at<T: Target, O>(core: &mut Core<T>, desc: u64, pc: u64, f: impl FnOnce(&mut 
     core.run.pc = pc;
     core.run.next_pc = pc.wrapping_add(desc >> 48 & 0xff);
     core.run.ahead = desc >> 32 & 0xffff;
+    core.run.slot = desc >> 56 & 1;
     match f(core) {
         Ok(v) => {
             core.run.ahead = 0;

@@ -256,6 +256,10 @@ impl Target for Arm {
         }
     }
 
+    fn bytes_of(_: &Core<Arm>, word: u32) -> [u8; 4] {
+        word.to_le_bytes()
+    }
+
     fn mode(core: &Core<Arm>) -> u16 {
         let level = el(core);
         let sctlr = core.word(sysregs::sctlr(level.max(1)));

@@ -65,7 +65,7 @@ pub const SYSREGS: u16 = 128;
 pub const NO_EXCLUSIVE: u64 = u64::MAX;
 
 /// Where the generic primitives find their state.
-pub const LAYOUT: Layout = Layout { pc: PC, flag_op: FLAG_OP, flag_a: FLAG_A, flag_b: FLAG_B, fp_fast: FP_FAST };
+pub const LAYOUT: Layout = Layout { pc: PC, flag_op: FLAG_OP, flag_a: FLAG_A, flag_b: FLAG_B, fp_fast: FP_FAST, delay: None };
 
 /// The translation mode: exactly the state that changes what an instruction means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
