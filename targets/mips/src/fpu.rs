@@ -59,8 +59,10 @@ pub fn env(core: &Core<Mips>) -> Env {
 /// Exceptions in the order of Cause, Enables and Flags.
 #[inline]
 const fn ordered(f: Flags) -> u64 {
-    let bit = |flag: Flags, to: u32| (f.contains(flag) as u64) << to;
-    bit(Flags::INEXACT, 0) | bit(Flags::UNDERFLOW, 1) | bit(Flags::OVERFLOW, 2) | bit(Flags::DIVZERO, 3) | bit(Flags::INVALID, 4)
+    const fn bit(f: Flags, flag: Flags, to: u32) -> u64 {
+        (f.contains(flag) as u64) << to
+    }
+    bit(f, Flags::INEXACT, 0) | bit(f, Flags::UNDERFLOW, 1) | bit(f, Flags::OVERFLOW, 2) | bit(f, Flags::DIVZERO, 3) | bit(f, Flags::INVALID, 4)
 }
 
 /// Adds what an operation raised to Cause; and to Flags, unless something is enabled: then
