@@ -7,6 +7,7 @@ use crate::jump;
 use crate::region::{self, Compiled, Left, Tier};
 use crate::system::Message;
 use crate::target::{Access, BusError, MODE_SLOT, Step, Target};
+use crate::vcpu::Start;
 use proteus_ram::tlb::{PAGE_MASK, PAGE_SIZE};
 
 /// Why a core stopped running.
@@ -37,6 +38,8 @@ pub struct Cpu<T: Target> {
     tier: Option<Box<dyn Tier<T>>>,
     stub: u64,
     thresholds: Thresholds,
+    /// Where the machine starts it.
+    pub start: Option<Start<T>>,
     /// Blocks interpreted until finished code is asked for.
     poll: u32,
 }
@@ -48,7 +51,7 @@ impl<T: Target> Cpu<T> {
     /// A core run by the interpreter, and by `tier` where one is given.
     pub fn new(core: Box<Core<T>>, tier: Option<Box<dyn Tier<T>>>, thresholds: Thresholds) -> Cpu<T> {
         let stub = tier.as_ref().map_or(0, |t| t.exit_stub());
-        Cpu { core, blocks: Blocks::default(), tier, stub, thresholds, poll: POLL }
+        Cpu { core, blocks: Blocks::default(), tier, stub, thresholds, start: None, poll: POLL }
     }
 
     /// Runs at most `budget` instructions; stops at exactly that many in deterministic runs, and

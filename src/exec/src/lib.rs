@@ -19,6 +19,7 @@ pub mod sched;
 pub mod semihosting;
 pub mod system;
 pub mod target;
+pub mod vcpu;
 pub mod vector;
 
 pub use crate::core::{Core, Fault, InstructionClock, Run};
@@ -26,3 +27,4 @@ pub use crate::cpu::{Cpu, Stop, Thresholds};
 pub use crate::ops::Ops;
 pub use crate::region::{Compiled, Left, Source, Tier};
 pub use crate::target::{Access, BusError, Decoded, DelaySlots, HelperFn, Interpret, Layout, MODE_SLOT, Step, Target, Translation, WORDS};
+pub use crate::vcpu::{Start, Vcpu};

@@ -5,8 +5,8 @@
 //! next alarm when every core idles; two runs are the same to the last bit.
 
 use crate::core::InstructionClock;
-use crate::cpu::{Cpu, Stop};
-use crate::target::Target;
+use crate::cpu::Stop;
+use crate::vcpu::Vcpu;
 use parking_lot::{Condvar, Mutex};
 use proteus_model::{Machine, SystemRequest};
 use std::sync::Arc;
@@ -99,15 +99,15 @@ pub fn connect(machine: &Machine, bell: &Arc<Bell>) {
 
 /// Runs each core on a thread of its own until the guest or the host ends it. The cores come
 /// back, stopped between two instructions.
-pub fn run_threads<T: Target>(machine: &Arc<Machine>, cpus: Vec<Cpu<T>>, bell: &Arc<Bell>) -> (Vec<Cpu<T>>, Outcome) {
+pub fn run_threads(machine: &Arc<Machine>, cpus: Vec<Box<dyn Vcpu>>, bell: &Arc<Bell>) -> (Vec<Box<dyn Vcpu>>, Outcome) {
     let quit = Arc::new(AtomicBool::new(false));
-    let lines: Vec<_> = cpus.iter().map(|c| c.core.lines.clone()).collect();
+    let lines: Vec<_> = cpus.iter().map(|c| c.lines().clone()).collect();
     machine.clock().resume();
     let threads: Vec<_> = cpus
         .into_iter()
         .map(|cpu| {
             let (quit, bell) = (quit.clone(), bell.clone());
-            std::thread::Builder::new().name(format!("core {}", cpu.core.id.0)).spawn(move || {
+            std::thread::Builder::new().name(format!("core {}", cpu.id().0)).spawn(move || {
                 let guard = RingOnPanic(&bell);
                 let cpu = core_thread(cpu, &quit);
                 std::mem::forget(guard);
@@ -162,16 +162,16 @@ fn watch<T, E>(machine: &Machine, bell: &Bell, threads: &[Result<std::thread::Jo
     }
 }
 
-fn core_thread<T: Target>(mut cpu: Cpu<T>, quit: &AtomicBool) -> Cpu<T> {
-    let (system, lines, id) = (cpu.core.system.clone(), cpu.core.lines.clone(), cpu.core.id);
-    cpu.core.deterministic = None;
+fn core_thread(mut cpu: Box<dyn Vcpu>, quit: &AtomicBool) -> Box<dyn Vcpu> {
+    let (system, lines, id) = (cpu.system().clone(), cpu.lines().clone(), cpu.id());
+    cpu.set_clock(None);
     system.set_idle(id, false);
     while !quit.load(SeqCst) {
         lines.take_kick();
         let stop = cpu.run(SLICE);
         match stop {
             Stop::Budget | Stop::Kicked => {
-                if std::mem::take(&mut cpu.core.yielded) {
+                if cpu.take_yielded() {
                     std::thread::yield_now();
                 }
             }
@@ -198,7 +198,7 @@ pub struct Icount {
 }
 
 /// Runs the cores in turns on this thread until the guest or the host ends it.
-pub fn run_turns<T: Target>(machine: &Arc<Machine>, cpus: &mut [Cpu<T>], bell: &Bell, icount: Icount) -> Outcome {
+pub fn run_turns(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell, icount: Icount) -> Outcome {
     let clock = machine.clock().clone();
     let mut now = clock.now();
     let cores = cpus.len();
@@ -210,29 +210,29 @@ pub fn run_turns<T: Target>(machine: &Arc<Machine>, cpus: &mut [Cpu<T>], bell: &
             return Outcome::Stopped;
         }
         let mut ran = false;
-        let alone = cpus.iter().filter(|c| c.core.powered && !c.core.halted).count() <= 1 || cores == 1;
+        let alone = cpus.iter().filter(|c| c.runnable()).count() <= 1 || cores == 1;
         for cpu in cpus.iter_mut() {
             machine.run_alarms(now);
-            cpu.core.lines.take_kick();
+            cpu.lines().take_kick();
             let turn = if alone { LONG_TURN } else { TURN };
             let budget = match machine.next_alarm() {
                 Some(at) => instructions_until(now, at, icount.shift).min(turn),
                 None => turn,
             };
-            cpu.core.deterministic = Some(InstructionClock { shift: icount.shift, base: now, from: cpu.core.retired });
-            cpu.core.yielded = false;
-            let before = cpu.core.retired;
+            let before = cpu.retired();
+            cpu.set_clock(Some(InstructionClock { shift: icount.shift, base: now, from: before }));
+            cpu.take_yielded();
             cpu.run(budget);
-            let executed = cpu.core.retired - before;
+            let executed = cpu.retired() - before;
             ran |= executed != 0;
-            tracing::trace!(target: "turns", core = cpu.core.id.0, now, executed, pc = format_args!("{:#x}", cpu.core.pc()), "turn");
+            tracing::trace!(target: "turns", core = cpu.id().0, now, executed, pc = format_args!("{:#x}", cpu.pc()), "turn");
             now += executed << icount.shift;
             clock.set(now);
             if let Some(r) = machine.take_request() {
                 return Outcome::Request(r);
             }
         }
-        if ran || cpus.iter().any(|c| c.core.powered && (!c.core.halted || T::wakes(&c.core))) || cpus.iter().any(|c| c.core.system.start_pending(c.core.id)) {
+        if ran || cpus.iter().any(|c| c.would_run() || c.system().start_pending(c.id())) {
             continue;
         }
         match machine.next_alarm() {

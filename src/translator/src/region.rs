@@ -352,7 +352,7 @@ impl<'a, 'b> Region<'a, 'b> {
                 self.e.b.ins().brif(c, on, &[], over, &[]);
                 self.e.begin(over);
                 let left = self.e.b.use_var(self.e.budget);
-                let left = self.e.b.ins().iadd_imm(left, 1);
+                let left = self.e.b.ins().iadd_imm_s(left, 1);
                 self.e.b.def_var(self.e.budget, left);
                 let known = self.e.known.clone();
                 if self.parts[i].seen.ends == Ends::State {

@@ -4,22 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use proteus_arm::Arm;
-use proteus_exec::Cpu;
+use proteus_exec::Vcpu;
 use proteus_host::chardev::Chardevs;
 use proteus_loader::{load_kernel_file, read_file};
 use proteus_machines::{Board, BoardConfig, BuiltBoard, Firmware, Seeds};
 use proteus_model::{Clock, EntropySource, SystemRequest};
 
 use super::chardevs::{Binding, Consoles};
-use super::cores::{self, Plan};
+use super::cores::{Plan, Processors};
 use super::devices::{self, Backends, Peer};
 use super::endings::Control;
 use super::monitor::{self, Subject};
 use super::network::Networks;
 use super::semihost::Host;
 use super::storage::Storage;
-use super::tier::Translator;
 use crate::config::*;
 use crate::error::{Problem, UsageError, shorten};
 use crate::target::TargetName;
@@ -36,7 +34,7 @@ pub struct Emulator {
     /// The machine and what is loaded into it.
     pub built: BuiltBoard,
     /// The cores.
-    pub cpus: Vec<Cpu<Arm>>,
+    pub cpus: Vec<Box<dyn Vcpu>>,
     /// How the cores run.
     pub plan: Plan,
     /// The back ends; they live as long as the machine.
@@ -282,17 +280,16 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         }
     });
     let semihosting = Host::answering(config, &consoles, &built, memory, wall_clock, &control)?;
-    let translator = Translator::new(program, plan.executor);
-    let mut cpus = plan.build(&built, &translator, semihosting);
+    let Processors { cores: mut cpus, describe } = plan.build(program, &built, semihosting);
     built.load().map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
-    cores::reset(&mut cpus, &built);
+    cpus.iter_mut().for_each(|cpu| cpu.reset());
     let chardevs = Arc::new(consoles.all);
     let about = Subject {
         machine: Arc::downgrade(machine),
         control: control.clone(),
         chardevs: Arc::downgrade(&chardevs),
         name: config.name.guest.clone(),
-        executor: Box::new(move || translator.describe()),
+        executor: describe,
         power_button: true,
     };
     let open_monitors = Box::new(move || drop(subject.set(about)));

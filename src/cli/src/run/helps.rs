@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use proteus_arm::models;
+use super::cores::arm_models as models;
 use proteus_machines::{BOARDS, Choices};
 use proteus_model::{DeviceType, PropertyDefault, PropertyKind};
 

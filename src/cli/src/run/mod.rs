@@ -199,7 +199,7 @@ impl Run<'_> {
         if let Err(error) = e.built.load() {
             return broken(&error, &self.config.program);
         }
-        cores::reset(&mut e.cpus, &e.built);
+        e.cpus.iter_mut().for_each(|cpu| cpu.reset());
         None
     }
 }

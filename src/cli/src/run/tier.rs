@@ -2,23 +2,21 @@
 
 use std::sync::Arc;
 
-use proteus_arm::Arm;
-use proteus_exec::Tier;
-use proteus_translator::{Compiler, Options};
+use proteus_exec::{Target, Tier};
+use proteus_translator::{Compiler, Options, Unavailable};
 
 use super::cores::Executor;
 
 /// What compiles a machine's hot code, where anything does.
-#[derive(Clone)]
-pub struct Translator(Option<Arc<Compiler<Arm>>>);
+pub struct Translator<T: Target>(Option<Arc<Compiler<T>>>);
 
-impl Translator {
+impl<T: Target> Translator<T> {
     /// The translator, where `executor` is one and the host can have it.
-    pub fn new(program: &str, executor: Executor) -> Translator {
+    pub fn new(program: &str, executor: Executor, compiler: fn(Options) -> Result<Arc<Compiler<T>>, Unavailable>) -> Translator<T> {
         let Executor::Translator { code_size, .. } = executor else { return Translator(None) };
         let mut options = Options::default();
         options.code = code_size.and_then(|n| usize::try_from(n).ok()).unwrap_or(options.code);
-        match proteus_arm_glue::compiler(options) {
+        match compiler(options) {
             Ok(compiler) => Translator(Some(compiler)),
             Err(e) => {
                 crate::error::say(format_args!("{program}: warning: {e}; processors are interpreted, which is slow"));
@@ -28,7 +26,7 @@ impl Translator {
     }
 
     /// The tier of one more core.
-    pub fn tier(&self) -> Option<Box<dyn Tier<Arm>>> {
+    pub fn tier(&self) -> Option<Box<dyn Tier<T>>> {
         self.0.as_ref().map(Compiler::tier)
     }
 

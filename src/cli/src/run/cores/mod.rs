@@ -1,19 +1,23 @@
-//! Processors: `-cpu`, `-smp`, `-accel`, `-icount`.
+//! Processors: `-cpu`, `-smp`, `-accel`, `-icount`. What is an architecture's own is in a file of
+//! its own.
+
+mod arm;
 
 use std::sync::Arc;
 
-use proteus_arm::{Arm, Configuration, models, psci, sysregs};
 use proteus_exec::sched::Icount;
 use proteus_exec::semihosting::Semihosting;
 use proteus_exec::system::System;
-use proteus_exec::{Core, Cpu, Target, Thresholds};
-use proteus_machines::{Board, BuiltBoard, Conduit, CoreStart};
-use proteus_model::CoreId;
+use proteus_exec::{Core, Cpu, Start, Target, Thresholds, Vcpu};
+use proteus_machines::{Board, BuiltBoard};
+use proteus_model::{CoreId, Machine};
+use proteus_translator::{Compiler, Options, Unavailable};
 
 use super::tier::Translator;
 use crate::config::{AcceleratorKind, Config, IcountShift, TcgThread};
 use crate::error::{Problem, UsageError, shorten};
-use crate::keyval::boolean;
+
+pub use arm::models as arm_models;
 
 /// Interpretations of a block before it is offered to the translator.
 const COMPILE_AFTER: u32 = 512;
@@ -24,9 +28,6 @@ const CODE_SIZES: std::ops::RangeInclusive<u64> = 4 << 20..=1 << 30;
 /// The shift of `-icount auto`: 8 ns an instruction, near what a core of such a board does. QEMU
 /// adjusts it to the host while the guest runs; here it is fixed, so that runs repeat.
 const AUTO_SHIFT: u32 = 3;
-
-/// Processor features that no model has. Turning them off is what is the case anyway.
-const ABSENT: &[&str] = &["pauth", "pauth-qarma3", "pauth-qarma5", "sve", "sme", "mte", "lpa2", "kvm-no-adjvtime", "kvm-steal-time"];
 
 /// What executes the processors' instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +43,25 @@ pub enum Executor {
     Interpreter,
 }
 
+/// The cores of a machine.
+pub struct Processors {
+    /// The cores.
+    pub cores: Vec<Box<dyn Vcpu>>,
+    /// For `info jit`.
+    pub describe: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// A processor model of one of the architectures.
+#[derive(Clone, Copy)]
+pub enum Model {
+    /// Arm.
+    Arm(&'static proteus_arm::models::Model),
+}
+
 /// The processors as the command line asks for them.
 pub struct Plan {
     /// The model.
-    pub model: &'static models::Model,
+    pub model: Model,
     /// How many.
     pub cores: usize,
     /// What executes them.
@@ -58,7 +74,7 @@ impl Plan {
     /// Checks the command line against the board.
     pub fn new(config: &Config, board: &Board) -> Result<Plan, UsageError> {
         let program = &config.program;
-        let model = model(config, board).map_err(|p| p.at(program, "-cpu"))?;
+        let model = arm::model(config, board).map_err(|p| p.at(program, "-cpu"))?;
         let cores = smp(config, board).map_err(|p| p.at(program, "-smp"))?;
         let executor = executor(config).map_err(|p| p.at(program, "-accel"))?;
         let icount = icount(config).map_err(|p| p.at(program, "-icount"))?;
@@ -67,109 +83,48 @@ impl Plan {
 
     /// What the board must know of the model.
     pub fn board_cpu(&self) -> proteus_machines::Cpu {
-        proteus_machines::Cpu { model: self.model.name.into(), compatible: self.model.compatible.into(), pmu: true }
+        match self.model {
+            Model::Arm(m) => proteus_machines::Cpu { model: m.name.into(), compatible: m.compatible.into(), pmu: true },
+        }
     }
 
-    /// Makes the cores of a built machine, in their reset state.
-    pub fn build(&self, built: &BuiltBoard, translator: &Translator, semihosting: Option<Arc<dyn Semihosting>>) -> Vec<Cpu<Arm>> {
-        let machine = &built.machine;
+    /// Makes the cores of a built machine; they are to be reset when its memory has been loaded.
+    pub fn build(&self, program: &str, built: &BuiltBoard, semihosting: Option<Arc<dyn Semihosting>>) -> Processors {
+        match self.model {
+            Model::Arm(model) => arm::build(self, program, model, built, semihosting),
+        }
+    }
+
+    /// Makes cores of a target: one by `core` for each number, started by the machine as `start`
+    /// says, with tiers of the compiler that `compiler` makes.
+    fn processors<T: Target>(
+        &self,
+        program: &str,
+        machine: &Arc<Machine>,
+        semihosting: Option<Arc<dyn Semihosting>>,
+        compiler: fn(Options) -> Result<Arc<Compiler<T>>, Unavailable>,
+        core: impl Fn(usize) -> (T, Start<T>),
+    ) -> Processors {
         let compile = match self.executor {
             Executor::Translator { compile_after: Some(n), .. } => n,
             _ => COMPILE_AFTER,
         };
+        let translator = Translator::new(program, self.executor, compiler);
         let ids = || (0..self.cores).map(|n| CoreId(n as u16));
         let system = System::new(ids().filter_map(|id| machine.core_lines(id).cloned()));
-        let configuration = Configuration {
-            model: self.model,
-            has_el2: built.has_el2,
-            has_el3: built.has_el3,
-            conduit: built.psci.map(|c| match c {
-                Conduit::Hvc => psci::Conduit::Hvc,
-                Conduit::Smc => psci::Conduit::Smc,
-            }),
-            affinities: built.cores.iter().map(|c| c.affinity).collect(),
-            frequency: built.timer_frequency,
-            gic_sysregs: built.gic_version >= 3,
-            reset_address: built.start.first().map_or(0, |s| s.pc),
-        };
-        ids()
+        let cores = ids()
             .map(|id| {
-                let mut core = Core::new(id, Arm::new(&configuration), machine.clone(), system.clone());
+                let (target, start) = core(id.0.into());
+                let mut core = Core::new(id, target, machine.clone(), system.clone());
                 core.semihosting = semihosting.clone();
-                Cpu::new(core, translator.tier(), Thresholds { compile })
+                let mut cpu = Cpu::new(core, translator.tier(), Thresholds { compile });
+                cpu.start = Some(start);
+                Box::new(cpu) as Box<dyn Vcpu>
             })
-            .collect()
+            .collect();
+        Processors { cores, describe: Box::new(move || translator.describe()) }
     }
-}
 
-/// Puts every core where it starts after a reset of the machine.
-pub fn reset(cpus: &mut [Cpu<Arm>], built: &BuiltBoard) {
-    for (cpu, start) in cpus.iter_mut().zip(&built.start) {
-        cpu.read_mail();
-        let core = &mut *cpu.core;
-        let _ = core.system.take_start(core.id);
-        core.pending = None;
-        core.yielded = false;
-        core.wait_settled = false;
-        Arm::reset(core);
-        enter(core, start);
-        core.system.set_on(core.id, start.on);
-        cpu.forget();
-    }
-}
-
-fn enter(core: &mut Core<Arm>, start: &CoreStart) {
-    let level = u64::from(start.el.clamp(1, 3));
-    if core.target.has_el3 && level < 3 {
-        // What secure firmware would have set: non-secure, AArch64 below, HVC allowed.
-        *core.word_mut(sysregs::SCR_EL3) = 1 | 1 << 8 | 1 << 10;
-    }
-    if core.target.has_el2 && level < 2 {
-        // EL1 is in AArch64 state.
-        *core.word_mut(sysregs::HCR_EL2) = 1 << 31;
-    }
-    proteus_arm::exceptions::set_el(core, level, 1);
-    core.powered = start.on;
-    Arm::start(core, start.pc, start.x0);
-    core.resync();
-}
-
-fn model(config: &Config, board: &Board) -> Result<&'static models::Model, Problem> {
-    let (name, features) = match &config.cpu {
-        Some(cpu) => (cpu.model.as_str(), cpu.features.as_slice()),
-        None => (board.default_cpu, &[][..]),
-    };
-    let known = || board.cpu_models.join(", ");
-    if name == "host" {
-        return Err("host is for KVM, which is not implemented yet; give -cpu max".into());
-    }
-    let model = models::find(name).filter(|m| board.cpu_models.contains(&m.name));
-    let Some(model) = model else {
-        let text = match models::find(name) {
-            Some(_) => format!("{name} does not fit the board {}; it takes {}", board.name, known()),
-            None => format!("there is no model '{}'; {} takes {}", shorten(name), board.name, known()),
-        };
-        return Err(text.into());
-    };
-    for (feature, value) in features {
-        let on = boolean(feature, value)?;
-        match (feature.as_str(), on) {
-            ("aarch64" | "pmu", true) => {}
-            ("aarch64" | "pmu", false) => return Err(format!("{feature}=off is not implemented").into()),
-            // It only chooses how pointers are signed, where they are.
-            ("pauth-impdef", true) if model.name == "max" => {
-                let program = &config.program;
-                crate::error::say(format_args!("{program}: warning: -cpu max,pauth-impdef=on: no effect, for pointer authentication is not implemented yet"));
-            }
-            ("pauth-impdef", false) => {}
-            (absent, false) if ABSENT.contains(&absent) => {}
-            (absent, true) if ABSENT.contains(&absent) || absent == "pauth-impdef" => {
-                return Err(format!("{absent}=on: {} has no such feature in Proteus yet; leave it out", model.name).into());
-            }
-            (other, _) => return Err(format!("{} has no feature '{}' that can be changed", model.name, shorten(other)).into()),
-        }
-    }
-    Ok(model)
 }
 
 fn smp(config: &Config, board: &Board) -> Result<usize, Problem> {
