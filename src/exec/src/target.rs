@@ -140,6 +140,12 @@ pub trait Target: Sized + Send + 'static {
 
     /// Walks the guest's tables. `context` is one of the two above.
     fn translate(core: &mut Core<Self>, address: u64, access: Access, unprivileged: bool) -> Result<Translation, Self::Exception>;
+    /// The guest physical address of a virtual one for a debugger: without side effects, and
+    /// whatever the permissions are.
+    fn debug_translate(core: &mut Core<Self>, address: u64) -> Option<u64> {
+        let found = Self::translate(core, address, Access::Read, false).or_else(|_| Self::translate(core, address, Access::Fetch, false));
+        found.ok().map(|t| t.phys)
+    }
     /// The exception for a physical access that failed.
     fn bus_error(core: &mut Core<Self>, address: u64, access: Access, error: BusError) -> Self::Exception;
 
