@@ -4,6 +4,7 @@
 use crate::core::{Core, InstructionClock};
 use crate::cpu::{Cpu, Stop};
 use crate::debug::{Hit, Watchpoint};
+use crate::registers::Description;
 use crate::system::System;
 use crate::target::Target;
 use proteus_model::{CoreId, CoreLines, Mapping};
@@ -45,6 +46,13 @@ pub trait Vcpu: Send {
     fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]);
     /// What a debugger's breakpoint or watchpoint stopped it for, once.
     fn take_hit(&mut self) -> Option<Hit>;
+    /// Its registers.
+    fn description(&self) -> Description;
+    /// The value of a register by its number in [`Vcpu::description`]; `None` where there is none,
+    /// or it cannot be read now.
+    fn read_register(&mut self, number: usize) -> Option<u128>;
+    /// Sets a register; false where there is none, or it cannot be set.
+    fn write_register(&mut self, number: usize, value: u128) -> bool;
     /// The guest physical address of a virtual one as the core translates it now, without side
     /// effects.
     fn translate(&mut self, address: u64) -> Option<u64>;
@@ -116,6 +124,21 @@ impl<T: Target> Vcpu for Cpu<T> {
     }
     fn take_hit(&mut self) -> Option<Hit> {
         self.core.debug.hit.take()
+    }
+    fn description(&self) -> Description {
+        T::description(&self.core)
+    }
+    fn read_register(&mut self, number: usize) -> Option<u128> {
+        T::read_register(&mut self.core, number)
+    }
+    fn write_register(&mut self, number: usize, value: u128) -> bool {
+        let written = T::write_register(&mut self.core, number, value);
+        // A new pc is not that of the delay slot that was to come.
+        if self.core.delay_pending() && T::description(&self.core).pc == number {
+            self.core.end_delay();
+        }
+        self.core.resync();
+        written
     }
     fn translate(&mut self, address: u64) -> Option<u64> {
         T::debug_translate(&mut self.core, address)

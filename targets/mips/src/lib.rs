@@ -12,6 +12,7 @@ pub mod mips {
     include!(concat!(env!("OUT_DIR"), "/mips.rs"));
 }
 pub mod cp0;
+pub mod debug;
 pub mod exceptions;
 pub mod fpu;
 pub mod helpers;
@@ -26,6 +27,7 @@ pub mod translate;
 use crate::exceptions::Exception;
 use crate::mips::Feature;
 use crate::state::Mode;
+use proteus_exec::registers::Description;
 use proteus_exec::scan::{Ends, Scan, Seen};
 use proteus_exec::{Access, BusError, Core, Decoded, HelperFn, Layout, Step, Target, Translation};
 use proteus_float::Env;
@@ -152,6 +154,15 @@ impl Target for Mips {
     }
     fn fp_flags(core: &mut Core<Mips>, env: &Env, _: bool) {
         fpu::flags(core, env);
+    }
+    fn description(core: &Core<Mips>) -> Description {
+        debug::description(core)
+    }
+    fn read_register(core: &mut Core<Mips>, number: usize) -> Option<u128> {
+        debug::read(core, number)
+    }
+    fn write_register(core: &mut Core<Mips>, number: usize, value: u128) -> bool {
+        debug::write(core, number, value)
     }
     fn reset(core: &mut Core<Mips>) {
         cp0::reset(core);
