@@ -89,6 +89,11 @@ const R1: &[Feature] = &[];
 const R2: &[Feature] = &[Feature::R2];
 const M64R1: &[Feature] = &[Feature::M64];
 const M64R2: &[Feature] = &[Feature::M64, Feature::R2, Feature::M64r2];
+const R2_FPU: &[Feature] = &[Feature::R2, Feature::Fpu64];
+const M64R1_FPU: &[Feature] = &[Feature::M64, Feature::Fpu64];
+const M64R1_PS: &[Feature] = &[Feature::M64, Feature::Fpu64, Feature::Ps];
+const M64R2_FPU: &[Feature] = &[Feature::M64, Feature::R2, Feature::M64r2, Feature::Fpu64];
+const M64R2_PS: &[Feature] = &[Feature::M64, Feature::R2, Feature::M64r2, Feature::Fpu64, Feature::Ps];
 
 /// What every model has where it does not say otherwise.
 const BASE: Model = Model {
@@ -155,7 +160,7 @@ pub static MODELS: &[Model] = &[
         name: "24Kf",
         description: "MIPS32 release 2 24Kf (MD00343)",
         compatible: "mips,mips24Kf",
-        features: R2,
+        features: R2_FPU,
         prid: 0x0001_9300,
         config0: BASE.config0 | AR2,
         config1: 0x9e19_0c89,
@@ -179,6 +184,7 @@ pub static MODELS: &[Model] = &[
         name: "5Kf",
         description: "MIPS64 5Kf (MD00012)",
         compatible: "mips,mips5Kf",
+        features: M64R1_FPU,
         prid: 0x0001_8100,
         config1: 0xbe61_3089,
         tlb_entries: 32,
@@ -202,7 +208,7 @@ pub static MODELS: &[Model] = &[
         name: "5KEf",
         description: "MIPS64 release 2 5KEf",
         compatible: "mips,mips5KEf",
-        features: M64R2,
+        features: M64R2_FPU,
         prid: 0x0001_8900,
         config0: BASE64.config0 | AR2,
         config1: 0xbe61_3089,
@@ -216,6 +222,7 @@ pub static MODELS: &[Model] = &[
         name: "20Kc",
         description: "MIPS64 20Kc (MD00133)",
         compatible: "mips,mips20Kc",
+        features: M64R1_PS,
         prid: 0x0001_82a0,
         // VI: the instruction cache is virtual.
         config0: BASE64.config0 | 1 << 3,
@@ -232,7 +239,7 @@ pub static MODELS: &[Model] = &[
         name: "MIPS64R2-generic",
         description: "MIPS64 release 2, all that is implemented",
         compatible: "mips,mips64r2-generic",
-        features: M64R2,
+        features: M64R2_PS,
         prid: 0x0001_0000,
         config0: BASE64.config0 | AR2,
         config1: 0xfea3_5189,
@@ -297,6 +304,8 @@ mod tests {
             assert_eq!(m.bits64, m.features.contains(&Feature::M64), "{n}");
             assert!(m.release2() || m.config3 == 0, "{n}: release 2 options");
             assert_eq!(m.status & STATUS_FR != 0, m.fpu64(), "{n}: FR");
+            assert_eq!(m.fpu64(), m.features.contains(&Feature::Fpu64), "{n}");
+            assert_eq!(m.fir >> 18 & 1 != 0, m.features.contains(&Feature::Ps), "{n}: PS");
             assert!(!ABSENT.contains(&n), "{n}");
             assert!(std::ptr::eq(find(n).unwrap(), m), "{n}: named twice");
         }
