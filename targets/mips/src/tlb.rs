@@ -48,7 +48,7 @@ impl Entry {
     }
     /// Bytes in a page.
     const fn size(&self) -> u64 {
-        (self.offsets() + 1) / 2
+        self.offsets() / 2 + 1
     }
     /// Whether it is for `address`, of the bits in `vpn`, in address space `asid`.
     const fn matches(&self, address: u64, vpn: u64, asid: u64) -> bool {
