@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use proteus_host::chardev::{CharEvent, Chardev, Chardevs, Sink};
+use proteus_exec::runner::{RunState, Runner};
 use proteus_model::{Machine, WindowKind};
 
 use super::endings::{Command, Control};
@@ -59,7 +60,11 @@ const COMMANDS: &[Row] = &[
         let _ = writeln!(out, "{QEMU_VERSION} (Proteus {})", env!("CARGO_PKG_VERSION"));
     }),
     row(&["info status"], "show whether the processors run", |s, out| {
-        let _ = writeln!(out, "VM status: {}", if s.control.running() { "running" } else { "paused" });
+        let _ = writeln!(out, "VM status: {}", match s.control.state() {
+            RunState::Running => "running",
+            RunState::Prelaunch => "paused (prelaunch)",
+            RunState::Paused(_) => "paused",
+        });
     }),
     row(&["info name"], "show the guest's name", |s, out| {
         s.name.iter().for_each(|n| {
@@ -233,7 +238,7 @@ mod tests {
         let s = subject();
         assert_eq!(answer(&s, &lines[0]), "VM status: paused\n");
         assert_eq!(answer(&s, "quit"), "");
-        assert_eq!(s.control.take(), Some(Command::Quit));
+        assert!(matches!(s.control.take(), Some(Command::Quit)));
         assert!(answer(&s, "info version").starts_with("10.0.2 (Proteus "));
         assert!(answer(&s, "help").contains("system_reset -- "));
         assert!(answer(&s, "system_powerdown").contains("no power button"));
