@@ -20,6 +20,7 @@ pub mod virtio;
 #[rustfmt::skip]
 pub static REGISTRY: &[&DeviceType] = &[
     &timer::arm_generic::ARM_GENERIC_TIMER,
+    &timer::mips_count::MIPS_CP0_TIMER,
     &uart::pl011::PL011,
     &virtio::blk::VIRTIO_BLK_DEVICE,
     &virtio::mmio::VIRTIO_MMIO,

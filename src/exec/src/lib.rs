@@ -15,6 +15,7 @@ pub mod jump;
 pub mod ops;
 pub mod prim;
 pub mod region;
+pub mod registers;
 pub mod runner;
 pub mod scan;
 pub mod sched;

@@ -4,6 +4,7 @@
 use crate::core::{Core, InstructionClock};
 use crate::cpu::{Cpu, Stop};
 use crate::debug::{Hit, Watchpoint};
+use crate::registers::Description;
 use crate::system::System;
 use crate::target::Target;
 use proteus_model::{CoreId, CoreLines, Mapping};
@@ -45,6 +46,13 @@ pub trait Vcpu: Send {
     fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]);
     /// What a debugger's breakpoint or watchpoint stopped it for, once.
     fn take_hit(&mut self) -> Option<Hit>;
+    /// Its registers.
+    fn description(&self) -> Description;
+    /// The value of a register by its number in [`Vcpu::description`]; `None` where there is none,
+    /// or it cannot be read now.
+    fn read_register(&mut self, number: usize) -> Option<u128>;
+    /// Sets a register; false where there is none, or it cannot be set.
+    fn write_register(&mut self, number: usize, value: u128) -> bool;
     /// The guest physical address of a virtual one as the core translates it now, without side
     /// effects.
     fn translate(&mut self, address: u64) -> Option<u64>;
@@ -52,6 +60,8 @@ pub trait Vcpu: Send {
     fn read_memory(&mut self, address: u64, to: &mut [u8]) -> usize;
     /// Writes guest memory by virtual address, read-only memory too; gives the bytes written.
     fn write_memory(&mut self, address: u64, from: &[u8]) -> usize;
+    /// Writes guest physical memory, read-only memory too; gives the bytes written.
+    fn write_physical(&mut self, phys: u64, from: &[u8]) -> usize;
     /// Back to the state in which the machine starts it. Memory has been loaded.
     fn reset(&mut self);
 }
@@ -117,6 +127,21 @@ impl<T: Target> Vcpu for Cpu<T> {
     fn take_hit(&mut self) -> Option<Hit> {
         self.core.debug.hit.take()
     }
+    fn description(&self) -> Description {
+        T::description(&self.core)
+    }
+    fn read_register(&mut self, number: usize) -> Option<u128> {
+        T::read_register(&mut self.core, number)
+    }
+    fn write_register(&mut self, number: usize, value: u128) -> bool {
+        let written = T::write_register(&mut self.core, number, value);
+        // A new pc is not that of the delay slot that was to come.
+        if self.core.delay_pending() && T::description(&self.core).pc == number {
+            self.core.end_delay();
+        }
+        self.core.resync();
+        written
+    }
     fn translate(&mut self, address: u64) -> Option<u64> {
         T::debug_translate(&mut self.core, address)
     }
@@ -131,16 +156,22 @@ impl<T: Target> Vcpu for Cpu<T> {
         })
     }
     fn write_memory(&mut self, address: u64, from: &[u8]) -> usize {
-        let core = &mut *self.core;
         by_page(address, from.len(), |at, range| {
-            let phys = T::debug_translate(core, at)?;
+            let phys = T::debug_translate(&mut self.core, at)?;
+            let n = range.len();
+            (self.write_physical(phys, &from[range]) == n).then_some(())
+        })
+    }
+    fn write_physical(&mut self, phys: u64, from: &[u8]) -> usize {
+        let core = &mut *self.core;
+        by_page(phys, from.len(), |at, range| {
             let bytes = range.len() as u64;
-            match core.space.find(phys)? {
-                Mapping::Ram { region, offset, .. } => region.write(offset, &from[range]).ok()?,
-                Mapping::Device { .. } => return None,
+            match core.space.find(at)? {
+                Mapping::Ram { region, offset, len_left, .. } if len_left >= bytes => region.write(offset, &from[range]).ok()?,
+                _ => return None,
             }
-            core.stale.push((phys, bytes));
-            core.system.code_written(core.id, phys, bytes);
+            core.stale.push((at, bytes));
+            core.system.code_written(core.id, at, bytes);
             Some(())
         })
     }

@@ -113,7 +113,7 @@ fn qtree(s: &Subject, out: &mut String) {
 }
 
 /// What a line asks for, in text.
-fn answer(subject: &Subject, line: &str) -> String {
+pub fn answer(subject: &Subject, line: &str) -> String {
     let mut out = String::new();
     let words: Vec<_> = line.split_whitespace().collect();
     let line = words.join(" ");

@@ -1,3 +1,4 @@
 //! Timers.
 
 pub mod arm_generic;
+pub mod mips_count;
