@@ -310,9 +310,9 @@ fn probe(core: &mut Core<Mips>) {
 // ---- Hidden entries.
 
 /// Entries that are hidden at most.
-const HIDDEN: usize = 512;
+const HIDDEN: usize = 1024;
 /// Chains of hidden entries; a power of two.
-const CHAINS: usize = 256;
+const CHAINS: usize = 512;
 /// Fewer entries than this for TLBWR to choose from make its choice foreseeable.
 const LEAST_CHOICES: usize = 8;
 /// No hidden entry.
@@ -347,7 +347,7 @@ impl Default for Hidden {
 /// The chain of the pair of pages at `address`.
 const fn chain(address: u64) -> usize {
     let n = address >> 13;
-    (n ^ n >> 8) as usize % CHAINS
+    (n ^ n >> 9) as usize % CHAINS
 }
 
 impl Hidden {
@@ -576,7 +576,7 @@ mod tests {
     /// Loads the pages `pages` (of two) one after the other with TLBWR.
     fn fill(c: &mut Core<Mips>, pages: std::ops::Range<u64>) {
         for n in pages {
-            write(c, None, n << 13 | 1, 0, [lo(n % 64 << 13, V | D), lo((n % 64 << 13) + 0x1000, V)]);
+            write(c, None, n << 13 | 1, 0, [lo((n % 64) << 13, V | D), lo(((n % 64) << 13) + 0x1000, V)]);
         }
     }
 
@@ -656,6 +656,22 @@ mod tests {
         assert!(!translated(&mut c, 1) && translated(&mut c, 2));
     }
 
+    #[test]
+    fn an_entry_for_a_hidden_page_takes_its_place() {
+        for index in [None, Some(3)] {
+            let mut c = core("24Kc");
+            fill(&mut c, 1..100);
+            asid(&mut c, 1);
+            let n = (1..100).find(|&n| matching(&c, n << 13).is_none()).unwrap();
+            write(&mut c, index, n << 13 | 1, 0, [lo(0x7000, V); 2]);
+            assert_eq!(look_up(&mut c, n << 13, false), Found::Page(0x7000, false, 0x1000));
+            let i = matching(&c, n << 13).unwrap();
+            write(&mut c, Some(i), 0x8000_0000, 0, [0; 2]);
+            asid(&mut c, 1);
+            assert!(!translated(&mut c, n), "what was hidden is gone");
+        }
+    }
+
     /// A guest that keeps page tables and tells the TLB of its changes in every way there is: a
     /// load or store never meets what the tables do not say.
     #[test]
@@ -712,7 +728,7 @@ mod tests {
 
         /// TLBP for the pair of `page`: its index.
         fn probe(&mut self, page: usize) -> Option<usize> {
-            let hi = (page as u64) << 12 & !PAIR | self.space as u64 + 1;
+            let hi = (page as u64) << 12 & !PAIR | (self.space as u64 + 1);
             cp0::write(&mut self.core, cp0::key(10, 0), hi, true).unwrap();
             operation(&mut self.core, 8).unwrap();
             let i = self.core.word(cp0::INDEX);
@@ -722,7 +738,7 @@ mod tests {
         fn load_entry(&mut self, page: usize, index: Option<usize>) {
             let even = page & !1;
             let (a, b) = (self.lo(even), self.lo(even + 1));
-            write(&mut self.core, index, (even as u64) << 12 | self.space as u64 + 1, 0, [a, b]);
+            write(&mut self.core, index, ((even as u64) << 12) | (self.space as u64 + 1), 0, [a, b]);
         }
 
         fn overwrite(&mut self, i: usize) {
@@ -755,7 +771,7 @@ mod tests {
                     for i in 0..self.core.target.model.tlb_entries {
                         *self.core.word_mut(cp0::INDEX) = i as u64;
                         operation(&mut self.core, 1).unwrap();
-                        if self.core.word(cp0::ENTRY_HI) == (page as u64) << 12 & !PAIR | space as u64 + 1 {
+                        if self.core.word(cp0::ENTRY_HI) == (page as u64) << 12 & !PAIR | (space as u64 + 1) {
                             self.overwrite(i);
                         }
                     }
