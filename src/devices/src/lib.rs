@@ -27,6 +27,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &timer::i8254::I8254,
     &uart::ns16550::ISA_SERIAL,
     &uart::ns16550::SERIAL_MM,
+    &timer::mips_count::MIPS_CP0_TIMER,
     &uart::pl011::PL011,
     &virtio::blk::VIRTIO_BLK_DEVICE,
     &virtio::blk::VIRTIO_BLK_PCI,

@@ -20,6 +20,8 @@ pub mod mmu;
 pub mod models;
 pub mod semihosting;
 pub mod state;
+#[cfg(test)]
+mod testing;
 pub mod timer;
 pub mod tlb;
 pub mod translate;
@@ -55,6 +57,8 @@ pub struct Mips {
     pub count_frequency: u64,
     /// Where a reset begins.
     pub reset_address: u64,
+    /// TLB entries that the guest cannot know to be gone; see [`tlb`].
+    pub hidden: tlb::Hidden,
     features: u64,
 }
 
@@ -66,6 +70,7 @@ impl Mips {
             big: c.big,
             count_frequency: c.count_frequency,
             reset_address: c.reset_address,
+            hidden: tlb::Hidden::default(),
             // Feature 0 is what every model has.
             features: c.model.features.iter().fold(1, |s, &f| s | 1 << f as u64),
         }
@@ -117,6 +122,9 @@ impl Target for Mips {
         let branches = matches!(seen.ends, Ends::Jump(..) | Ends::Branch(_) | Ends::Indirect(_) | Ends::Delayed(_));
         if mode & Mode::SLOT != 0 && branches {
             return special(word, reserved);
+        }
+        if exceptions::watches_instruction(core, pc) {
+            return Some(Decoded { word, length: 4, interpret: exceptions::watched_instruction, seen, special: true });
         }
         Some(Decoded { word, length: 4, interpret: mips::Table::<Core<Mips>>::FUNCTIONS[id as usize], seen, special: false })
     }
