@@ -106,8 +106,8 @@ def binary(x, name, function):
         x.line(cop1(S, 2, 1, 3, function), {1: a, 2: b, 3: 0x55aa55aa00000000})
     x.line(cop1(S, 2, 1, 3, function), {1: TINY, 2: THREE}, fcsr=3)
     x.line(cop1(S, 2, 1, 3, function), {1: SNAN, 2: THREE}, fcsr=0x800)
-    x.line(cop1(S, 2, 1, 3, function), {1: ULP, 2: 0xb3800000}, fcsr=0x17080)
-    x.line(cop1(S, 2, 1, 3, function), {1: ULP, 2: 0xb3800000}, fcsr=0x17800)
+    x.line(cop1(S, 2, 1, 3, function), {1: ULP, 2: 0xb3800000}, fcsr=0x16080)
+    x.line(cop1(S, 2, 1, 3, function), {1: ULP, 2: 0xb3800000}, fcsr=0xf800)
     for a, b in [(1.0, 2.0), (1.1, -1e-20), (1e308, 1e308), (3e-308, -7.0)]:
         doubles(x, cop1(D, 4, 2, 6, function), {2: double(a), 4: double(b)})
 
@@ -180,7 +180,7 @@ def both(x):
     x.line(cop1(1, 2, 6, 0, 0), {6: long, 7: 5})
     x.line(cop1(5, 2, 6, 0, 0), {6: long, 7: 5}, {2: 7})
     for control in [25, 26, 28, 31]:
-        x.line(cop1(2, 2, control, 0, 0), fcsr=0x9582b05e)
+        x.line(cop1(2, 2, control, 0, 0), fcsr=0x9580b05e)
         x.line(cop1(6, 2, control, 0, 0), r={2: {25: 0xa5, 26: 0x2a054, 28: 0x506, 31: 0xa5fc0056}[control]}, fcsr=0x01000000)
     x.line(cop1(6, 2, 31, 0, 0), r={2: 0x1080})
     x.line(cop1(6, 2, 26, 0, 0), r={2: 0x8000}, fcsr=0x400)
