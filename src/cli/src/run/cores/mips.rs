@@ -6,7 +6,7 @@ pub use proteus_mips::models;
 use proteus_exec::semihosting::Semihosting;
 use proteus_exec::{Core, Target};
 use proteus_machines::{Architecture, Board, MipsCores, MipsStart};
-use proteus_mips::{Configuration, Mips, state};
+use proteus_mips::{Configuration, Mips};
 use proteus_model::Machine;
 
 use super::{Model, Plan, Processors};
@@ -63,9 +63,5 @@ pub fn build(
 fn enter(core: &mut Core<Mips>, start: &MipsStart) {
     core.powered = true;
     Mips::start(core, start.pc, 0);
-    for (n, value) in (4..).zip(start.arguments) {
-        *core.word_mut(state::r(n)) = state::kept(core, value);
-    }
-    *core.word_mut(state::r(29)) = state::kept(core, start.sp);
     core.resync();
 }
