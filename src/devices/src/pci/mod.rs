@@ -6,8 +6,10 @@
 //! by the function's base address registers, which are a [`Function`] in the device's state.
 //! Memory addresses on the bus are physical addresses, and I/O addresses are I/O ports.
 
+mod address;
 mod function;
 #[cfg(test)]
 mod function_tests;
 
+pub use address::{ADDR, parse_address};
 pub use function::{Bar, BarKind, CONFIG, Function, Header, INTX};
