@@ -399,10 +399,10 @@ fn transmit_interrupts_come_as_late_as_the_driver_wants() {
     for (csr5, flags, comes) in [(0, 0, true), (CSR5_TOKINTD, 0, false), (CSR5_LTINTEN, 0, false), (CSR5_LTINTEN, TMD1_LTINT, true)] {
         let mut d = Driver::started(3, 0, &[]);
         d.set_csr(5, csr5 as u16);
-        d.queue(&[&frame(OTHER, 60)], flags);
+        let n = d.queue(&[&frame(OTHER, 60)], flags);
         d.demand();
         assert!(d.sent().is_some());
-        assert_eq!(d.interrupt(), comes, "{csr5:#x} {flags:#x}");
+        assert_eq!((d.interrupt(), d.transmitted(n).0), (comes, TMD1_STP | TMD1_ENP), "{csr5:#x} {flags:#x}");
     }
 }
 
