@@ -398,6 +398,105 @@ def loads(f, w, big):
         f.line("scd $v0, 0($a0)", f"{shown(a0=base, v0=5)} {memory}", "v0=0")
 
 
+def branches(f, w):
+    """Each branch with a delay slot, taken and not, and what faults in the slot."""
+    start = 0xFFFFFFFF80001000 if w.long else 0x80001000
+    ra = w.settings(ra=start + 8)
+    s = lambda v: signed(v, w.bits)
+    high = 1 << (w.bits - 1)
+    slot = "addiu $v0, $v0, 1"
+
+    def both(name, operands, before, taken, likely, link):
+        after = [ra] if link else []
+        if taken or not likely:
+            after.append("v0=1")
+        for target in (0x40, -0x40):
+            to = f"pc={start + target & w.mask:x}" if taken else ""
+            f.line(f"{name} {operands}.{target:+#x}; {slot}", before, " ".join(after + [to]))
+
+    f.note("branches")
+    two = {"beq": lambda a, b: a == b, "bne": lambda a, b: a != b}
+    for name, op in two.items():
+        for likely in ("", "l"):
+            for a, b in [(5, 5), (5, 6), (high, 0), (w.mask, w.mask)]:
+                both(name + likely, "$a0, $a1, ", w.settings(a0=a, a1=b), op(a, b), likely, False)
+    zero = {"bltz": lambda a: a < 0, "bgez": lambda a: a >= 0, "blez": lambda a: a <= 0, "bgtz": lambda a: a > 0}
+    for name, op in zero.items():
+        for link in ("", "al") if name in ("bltz", "bgez") else ("",):
+            for likely in ("", "l"):
+                for a in (0, 1, w.mask, high, high - 1):
+                    both(name + link + likely, "$a0, ", w.settings(a0=a), op(s(a)), likely, link)
+    both("b", "", "", True, False, False)
+    both("bal", "", "", True, False, True)
+    both("beql", "$a0, $a0, ", "a0=5", True, True, False)
+    both("bne", "$a0, $a0, ", "a0=5", False, False, False)
+    both("bgezall", "$zero, ", "", True, True, True)
+    f.note("jumps")
+    to = w.settings(pc=start + 0x80)
+    f.line(f".word 0x08000420; {slot}", "", f"{to} v0=1")
+    f.line(f".word 0x0c000420; {slot}", "", f"{to} v0=1 {ra}")
+    a0 = w.settings(a0=start + 0x80)
+    f.line(f"jr $a0; {slot}", a0, f"{to} v0=1")
+    f.line(f"jr.hb $a0; {slot}", a0, f"{to} v0=1")
+    f.line(f"jr $ra; {slot}", w.settings(ra=start + 0x80), f"{to} v0=1")
+    f.line(f"jalr $v1, $a0; {slot}", a0, f"{to} v0=1 {w.settings(v1=start + 8)}")
+    f.line(f"jalr.hb $v1, $a0; {slot}", a0, f"{to} v0=1 {w.settings(v1=start + 8)}")
+    f.line(f"jalr $zero, $a0; {slot}", a0, f"{to} v0=1")
+    f.note("what the slot changes does not matter any more, and it sees the return address")
+    f.line("beq $a0, $a1, .+0x40; addiu $a0, $a0, 1", "", "a0=1 pc=+40")
+    f.line("bne $a0, $a1, .+0x40; addiu $a0, $a0, 1", "", "a0=1")
+    f.line("jr $a0; addiu $a0, $a0, 4", a0, f"{to} {w.settings(a0=start + 0x84)}")
+    f.line("bal .+0x40; move $v0, $ra", "", f"pc=+40 {ra} {w.settings(v0=start + 8)}")
+    f.line("bltzal $a0, .+0x40; move $v0, $ra", "", f"{ra} {w.settings(v0=start + 8)}")
+    f.note("loops: as many turns as there are words")
+    f.line("addiu $v0, $v0, 1; bne $a0, $zero, .-4; move $a0, $zero", "", "v0=1")
+    f.note("exceptions in the slot are those of the branch")
+    lw = "lw $v0, 1($zero)"
+    f.line(f"b .+0x40; {lw}", "", "exception code=4 badvaddr=1 bd=1")
+    f.line(f"bne $a0, $zero, .+0x40; {lw}", "", "exception code=4 badvaddr=1 bd=1")
+    f.line(f"beql $a0, $zero, .+0x40; {lw}", "", "exception code=4 badvaddr=1 bd=1")
+    f.line(f"bnel $a0, $zero, .+0x40; {lw}", "", "")
+    f.line(f"bal .+0x40; {lw}", "", f"exception code=4 badvaddr=1 bd=1 {ra}")
+    f.line(f"jr $a0; {lw}", a0, "exception code=4 badvaddr=1 bd=1")
+    f.line(f"addiu $v1, $v1, 1; jr $a0; {lw}", a0, "exception code=4 badvaddr=1 bd=1 epc=+4 v1=1")
+    f.line("b .+0x40; add $v0, $a1, $a1", w.settings(a1=0x40000000), "exception code=c bd=1")
+    f.line("b .+0x40; syscall", "", "exception code=8 bd=1")
+    f.line("b .+0x40; break", "", "exception code=9 bd=1")
+    f.line("b .+0x40; teq $zero, $zero", "", "exception code=d bd=1")
+    f.line("b .+0x40; .word 0x7c000010", "", "exception code=a bd=1")
+    f.line("b .+0x40; b .+0x40", "", "exception code=a bd=1 # a branch in a slot")
+    f.line("b .+0x40; lw $v0, 0($a0)", "a0=2003000", "exception code=2 badvaddr=2003000 bd=1")
+    f.line("b .+0x40; lw $v0, 0($a0)", "a0=3000000", f"exception code=2 badvaddr=3000000 bd=1 vector={80 if w.long else 0}")
+    f.note("a slot on a page that is not valid; without it where it is nullified")
+    f.line("b .+0x40", "pc=2004ffc", "exception code=2 badvaddr=2005000 bd=1")
+    f.line("beql $a0, $zero, .+0x40", "pc=2004ffc", "exception code=2 badvaddr=2005000 bd=1")
+    f.line("bnel $a0, $zero, .+0x40", "pc=2004ffc", "exception code=2 badvaddr=2005004 epc=2005004")
+    f.note("with EXL set EPC and BD stay")
+    status = "300000e2" if w.long else "30000002"
+    f.line("b .+0x40; syscall", f"status={status} epc=5", "exception code=8")
+    f.note("where a jump leads is looked at after the slot")
+    for low in (1, 2, 3):
+        bad = w.settings(epc=start + 0x80 + low, badvaddr=start + 0x80 + low)
+        f.line(f"jr $a0; {slot}", w.settings(a0=start + 0x80 + low), f"exception code=4 {bad} v0=1")
+    f.line(f"jr $a0; {slot}", "a0=2003000", "exception code=2 epc=2003000 badvaddr=2003000 v0=1")
+    f.note("traps")
+    u = lambda v: v & w.mask
+    traps = {
+        "tge": lambda a, b: s(a) >= s(b),
+        "tgeu": lambda a, b: u(a) >= u(b),
+        "tlt": lambda a, b: s(a) < s(b),
+        "tltu": lambda a, b: u(a) < u(b),
+        "teq": lambda a, b: u(a) == u(b),
+        "tne": lambda a, b: u(a) != u(b),
+    }
+    for name, op in traps.items():
+        for a, b in [(5, 5), (5, 6), (w.mask, 0), (0, w.mask), (high, high - 1), (high, 0)]:
+            f.line(f"{name} $a0, $a1", w.settings(a0=a, a1=b), "exception code=d" if op(a, b) else "")
+        for a, k in [(5, 5), (5, 6), (w.mask, -1), (0, -1), (w.mask - 1, -1)]:
+            immediate = f"{name[:3]}i{name[3:]}"
+            f.line(f"{immediate} $a0, {k}", w.settings(a0=a), "exception code=d" if op(a, k) else "")
+
+
 def main():
     folder = Path(sys.argv[1])
     f = File("Arithmetic, logic, shifts, fields, multiplication and division.")
@@ -415,6 +514,11 @@ def main():
             f.head(f"cpu={cpu}" + (" big=1" if big else ""), long)
             loads(f, Width(long), big)
     f.write(folder, "memory")
+    f = File("Branches, jumps, delay slots and traps.")
+    for cpu, long in (("24Kf", False), ("MIPS64R2-generic", True)):
+        f.head(f"cpu={cpu}", long)
+        branches(f, Width(long))
+    f.write(folder, "branch")
 
 
 main()
