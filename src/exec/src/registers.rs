@@ -91,17 +91,7 @@ mod tests {
 
     #[test]
     fn values_are_in_the_guests_byte_order() {
-        let little = Description {
-            architecture: "",
-            triple: "",
-            big: false,
-            pointer: 8,
-            features: Vec::new(),
-            pc: 0,
-            sp: 0,
-            general: 0,
-            watch_before: true,
-        };
+        let little = Description { architecture: "", triple: "", big: false, pointer: 8, features: Vec::new(), pc: 0, sp: 0, general: 0, watch_before: true };
         let big = Description { big: true, ..little.clone() };
         for (d, bytes) in [(little, [4, 3, 2, 1]), (big, [1, 2, 3, 4])] {
             assert_eq!(d.bytes(0x0102_0304, 32), bytes);

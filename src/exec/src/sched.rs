@@ -275,18 +275,25 @@ pub struct Step {
     pub core: usize,
     /// Interrupts are taken.
     pub interrupts: bool,
+    /// The other cores run for a moment before it; otherwise they stand still.
+    pub others: bool,
 }
 
-/// Executes one instruction of one core, the others standing still. Time goes on as in a run: by
+/// Executes one instruction of one core. Time goes on as in a run: by
 /// the instruction with `icount`, and otherwise by the host's clock. A core that waits for an
 /// interrupt gets the time until one comes. `None` where the step is done.
 pub fn step(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell, icount: Option<Icount>, step: Step) -> Option<Outcome> {
     let clock = machine.clock().clone();
-    let cpu = cpus.get_mut(step.core)?;
     if icount.is_none() {
         clock.resume();
     }
     let outcome = loop {
+        if step.others
+            && let Some(core) = run_others(machine, cpus, step.core, icount)
+        {
+            break Some(Outcome::Debug(core));
+        }
+        let Some(cpu) = cpus.get_mut(step.core) else { break None };
         let now = clock.now();
         machine.run_alarms(now);
         if icount.is_none() || bell.take() {
@@ -322,6 +329,26 @@ pub fn step(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell, ico
         clock.pause();
     }
     outcome
+}
+
+/// A moment for every core but one, on this thread. Gives the core that a debugger stopped.
+fn run_others(machine: &Machine, cpus: &mut [Box<dyn Vcpu>], but: usize, icount: Option<Icount>) -> Option<CoreId> {
+    let clock = machine.clock();
+    for (_, cpu) in cpus.iter_mut().enumerate().filter(|(n, _)| *n != but) {
+        let now = clock.now();
+        machine.run_alarms(now);
+        cpu.lines().take_kick();
+        let before = cpu.retired();
+        cpu.set_clock(icount.map(|i| InstructionClock { shift: i.shift, base: now, from: before }));
+        let stop = cpu.run(SLICE);
+        if let Some(icount) = icount {
+            clock.set(now + ((cpu.retired() - before) << icount.shift));
+        }
+        if stop == Stop::Debug {
+            return Some(cpu.id());
+        }
+    }
+    None
 }
 
 /// Waits for the bell and leaves it rung, so that the loop delivers what it rang for.

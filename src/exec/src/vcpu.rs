@@ -60,6 +60,8 @@ pub trait Vcpu: Send {
     fn read_memory(&mut self, address: u64, to: &mut [u8]) -> usize;
     /// Writes guest memory by virtual address, read-only memory too; gives the bytes written.
     fn write_memory(&mut self, address: u64, from: &[u8]) -> usize;
+    /// Writes guest physical memory, read-only memory too; gives the bytes written.
+    fn write_physical(&mut self, phys: u64, from: &[u8]) -> usize;
     /// Back to the state in which the machine starts it. Memory has been loaded.
     fn reset(&mut self);
 }
@@ -154,16 +156,22 @@ impl<T: Target> Vcpu for Cpu<T> {
         })
     }
     fn write_memory(&mut self, address: u64, from: &[u8]) -> usize {
-        let core = &mut *self.core;
         by_page(address, from.len(), |at, range| {
-            let phys = T::debug_translate(core, at)?;
+            let phys = T::debug_translate(&mut self.core, at)?;
+            let n = range.len();
+            (self.write_physical(phys, &from[range]) == n).then_some(())
+        })
+    }
+    fn write_physical(&mut self, phys: u64, from: &[u8]) -> usize {
+        let core = &mut *self.core;
+        by_page(phys, from.len(), |at, range| {
             let bytes = range.len() as u64;
-            match core.space.find(phys)? {
-                Mapping::Ram { region, offset, .. } => region.write(offset, &from[range]).ok()?,
-                Mapping::Device { .. } => return None,
+            match core.space.find(at)? {
+                Mapping::Ram { region, offset, len_left, .. } if len_left >= bytes => region.write(offset, &from[range]).ok()?,
+                _ => return None,
             }
-            core.stale.push((phys, bytes));
-            core.system.code_written(core.id, phys, bytes);
+            core.stale.push((at, bytes));
+            core.system.code_written(core.id, at, bytes);
             Some(())
         })
     }

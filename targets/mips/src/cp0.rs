@@ -394,3 +394,155 @@ pub fn cache(core: &mut Core<Mips>, op: u32, address: u64) -> Result<u64, Except
     }
     Ok(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{core, set};
+    use crate::timer;
+
+    /// What is read after all ones and after zeros were written: the masks, as the manuals of the
+    /// parts have them.
+    #[test]
+    fn what_software_changes() {
+        const M32: &str = "4Kc 24Kc 24Kf";
+        const M64: &str = "5Kc 20Kc MIPS64R2-generic";
+        let ones32 = 0xffff_ffff;
+        let rows: &[(&str, (u32, u32), u64, u64)] = &[
+            (M32, (0, 0), 0xf, 0),
+            ("5Kc", (0, 0), 0x1f, 0),
+            ("20Kc", (0, 0), 0x3f, 0),
+            (M32, (2, 0), 0x3ff_ffff, 0),
+            (M64, (3, 0), 0x3fff_ffff, 0),
+            (M32, (4, 0), 0xff80_0000, 0),
+            (M64, (4, 0), 0xffff_ffff_ff80_0000, 0),
+            ("4Kc 5Kc", (4, 2), 0, 0),
+            ("24Kc", (4, 2), ones32, 0),
+            ("4Kc 5Kc 20Kc", (5, 0), 0x1ff_e000, 0),
+            ("24Kc MIPS64R2-generic", (5, 0), 0x1fff_e000, 0),
+            ("24Kc MIPS64R2-generic", (5, 1), 0, 0),
+            (M32, (6, 0), 0xf, 0),
+            ("4Kc", (7, 0), 0, 0),
+            ("24Kc", (7, 0), 0x2000_000f, 0),
+            ("5KEf", (7, 0), 0xf, 0),
+            (M32, (10, 0), 0xffff_e0ff, 0),
+            ("5Kc MIPS64R2-generic", (10, 0), 0xc000_03ff_ffff_e0ff, 0),
+            ("20Kc", (10, 0), 0xc000_00ff_ffff_e0ff, 0),
+            ("4Kc", (12, 1), 0, 0),
+            ("24Kc", (12, 1), 0xe000_03e0, 0xe000_0000),
+            ("MIPS64R2-generic", (12, 1), 0xffff_ffff_e000_03e0, 0xffff_ffff_e000_0000),
+            ("24Kc", (12, 2), 0, 0),
+            ("4Kc", (13, 0), 0x80_0300, 0),
+            ("24Kc", (13, 0), 0x880_0300, 0),
+            (M32, (14, 0), ones32, 0),
+            (M64, (14, 0), u64::MAX, 0),
+            ("4Kc", (15, 1), 0, 0),
+            ("24Kc", (15, 1), 0xbfff_f000, 0x8000_0000),
+            ("MIPS64R2-generic", (15, 1), 0xffff_ffff_bfff_f000, 0xffff_ffff_8000_0000),
+            ("4Kc", (16, 0), 0x8000_0087, 0x8000_0080),
+            ("24Kc", (16, 0), 0x8000_0487, 0x8000_0480),
+            ("5Kc", (16, 0), 0xffff_ffff_8000_4087, 0xffff_ffff_8000_4080),
+            ("24Kc", (16, 1), 0x9e19_0c88, 0x9e19_0c88),
+            (M32, (18, 0), ones32, 0),
+            ("4Kc", (19, 0), 0x40ff_0ff8, 0),
+            ("5Kc", (20, 0), 0xffff_fff8_0000_0000, 0),
+            ("20Kc", (20, 0), 0xffff_fffe_0000_0000, 0),
+            (M32, (28, 0), ones32, 0),
+            // There is no EJTAG, and there are no counters.
+            (M32, (23, 0), 0, 0),
+            (M32, (25, 0), 0, 0),
+            (M32, (31, 0), 0, 0),
+        ];
+        for &(models, (r, s), ones, zeros) in rows {
+            for model in models.split(' ') {
+                let mut core = core(model);
+                for (v, expected) in [(u64::MAX, ones), (0, zeros)] {
+                    let v = kept(&core, v);
+                    write(&mut core, key(r, s), v, true).unwrap();
+                    assert_eq!(read(&mut core, key(r, s)), Ok(expected), "{model} {r},{s} after {v:#x}");
+                    if plain_read(key(r, s)) {
+                        assert_eq!(core.word(slot(key(r, s))), expected, "{model} {r},{s}: the word");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn status_bits() {
+        for (model, mask) in
+            [("4Kc", 0x1040_ff17), ("24Kc", 0x1040_ff1f), ("24Kf", 0x3440_ff1f), ("5Kc", 0x10c0_ffff), ("5KEf", 0x34c0_ffff), ("20Kc", 0x34c0_ffff)]
+        {
+            let mut core = core(model);
+            write(&mut core, key(12, 0), 0xffff_ffff, false).unwrap();
+            assert_eq!(core.word(STATUS), mask, "{model}: TS, SR and NMI are only cleared");
+            *core.word_mut(STATUS) = status::SR | status::NMI;
+            write(&mut core, key(12, 0), status::SR, false).unwrap();
+            assert_eq!(core.word(STATUS), status::SR);
+        }
+    }
+
+    #[test]
+    fn at_reset() {
+        let mut core = core("24Kf");
+        *core.word_mut(EPC) = 5;
+        reset(&mut core);
+        let words = [(STATUS, 0x40_0004), (CONFIG, 0x8000_0482), (EBASE, 0x8000_0000), (EPC, 0), (state::PC, 0xbfc0_0000), (WATCH_LO, 0)];
+        for (slot, v) in words {
+            assert_eq!(core.word(slot), v, "{slot:?}");
+        }
+        assert_eq!(read(&mut core, key(15, 0)), Ok(0x1_9300));
+        core.target.big = true;
+        reset(&mut core);
+        assert_eq!(core.word(CONFIG), 0x8000_8482, "BE");
+    }
+
+    #[test]
+    fn hardware_registers_need_leave_but_in_the_kernel() {
+        let mut core = core("24Kc");
+        write(&mut core, key(4, 2), 0x1234, false).unwrap();
+        for (n, v) in [(0, 0), (1, 16), (3, 2), (29, 0x1234)] {
+            set(&mut core, 0);
+            assert_eq!(rdhwr(&mut core, n), Ok(v));
+            set(&mut core, 2 << 3);
+            assert_eq!(rdhwr(&mut core, n), Err(Exception::Plain(code::RI)), "{n}");
+            write(&mut core, key(7, 0), 1 << n, false).unwrap();
+            assert_eq!(rdhwr(&mut core, n), Ok(v), "{n}");
+            write(&mut core, key(7, 0), 0, false).unwrap();
+        }
+        set(&mut core, 0);
+        assert_eq!(rdhwr(&mut core, 4), Err(Exception::Plain(code::RI)));
+    }
+
+    #[test]
+    fn count_follows_virtual_time_and_stands_still_at_dc() {
+        let mut core = core("MIPS64R2-generic");
+        let ticks = |core: &mut Core<Mips>, n: u64| {
+            let clock = core.machine.clock().clone();
+            clock.set(clock.now() + 10 * n);
+        };
+        ticks(&mut core, 100);
+        assert_eq!(read(&mut core, key(9, 0)), Ok(100));
+        write(&mut core, key(9, 0), 0xffff_ffff_8000_0000, false).unwrap();
+        ticks(&mut core, 5);
+        assert_eq!(read(&mut core, key(9, 0)), Ok(0xffff_ffff_8000_0005));
+        write(&mut core, key(13, 0), cause::DC, false).unwrap();
+        ticks(&mut core, 50);
+        assert_eq!(timer::count(&mut core), 0xffff_ffff_8000_0005);
+        write(&mut core, key(9, 0), 7, false).unwrap();
+        write(&mut core, key(13, 0), 0, false).unwrap();
+        ticks(&mut core, 3);
+        assert_eq!(timer::count(&mut core), 10);
+    }
+
+    #[test]
+    fn operations_on_an_address_fault_as_loads() {
+        let mut core = core("24Kc");
+        // Hit Invalidate of the instruction cache, Index Store Tag.
+        let fault = Exception::Tlb { code: code::TLBL, address: 0x4000, refill: true, wide: false };
+        assert_eq!(cache(&mut core, 0b10000, 0x4000), Err(fault));
+        assert_eq!(cache(&mut core, 0b01000, 0x4000), Ok(0));
+        assert_eq!(cache(&mut core, 0b10101, 0x8000_0000), Ok(0));
+        assert_eq!(synci(&mut core, 0x4000), Err(fault));
+    }
+}

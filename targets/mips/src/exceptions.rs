@@ -399,3 +399,212 @@ pub fn watched_instruction(core: &mut Core<Mips>, word: u32) -> Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{WIDE, core, line, set, supervisor, user};
+    use status::{BEV, ERL, EXL, IE};
+
+    const REFILL: Exception = Exception::Tlb { code: code::TLBL, address: 0x1234_5678, refill: true, wide: false };
+    const XTLB: Exception = Exception::Tlb { code: code::TLBS, address: 0x1234_5678, refill: true, wide: true };
+    const INVALID: Exception = Exception::Tlb { code: code::TLBS, address: 0x1234_5678, refill: false, wide: true };
+    const FAULT: Exception = Exception::Address(code::ADES, 0x1235);
+
+    /// Where an exception goes: model, Status, Cause, exception, the vector.
+    #[test]
+    fn vectors() {
+        let wide = |v: u32| v as i32 as i64 as u64;
+        let rows: &[(&str, u64, u64, Exception, u64)] = &[
+            ("4Kc", 0, 0, REFILL, 0x8000_0000),
+            ("4Kc", 0, 0, INVALID, 0x8000_0180),
+            ("4Kc", EXL, 0, REFILL, 0x8000_0180),
+            ("4Kc", BEV, 0, REFILL, 0xbfc0_0200),
+            ("4Kc", BEV, 0, FAULT, 0xbfc0_0380),
+            ("4Kc", BEV, cause::IV, Exception::Interrupt, 0xbfc0_0400),
+            ("4Kc", 0, cause::IV, Exception::Interrupt, 0x8000_0200),
+            ("4Kc", 0, 0, Exception::Interrupt, 0x8000_0180),
+            ("24Kc", 0, 0, Exception::Plain(code::SYS), 0x9000_0180),
+            ("24Kc", 0, cause::IV, Exception::Interrupt, 0x9000_0200),
+            ("24Kc", BEV, 0, Exception::Unusable(1), 0xbfc0_0380),
+            ("5Kc", 0, 0, REFILL, wide(0x8000_0000)),
+            ("5Kc", 0, 0, XTLB, wide(0x8000_0080)),
+            ("5Kc", EXL, 0, XTLB, wide(0x8000_0180)),
+            ("5Kc", BEV, 0, XTLB, wide(0xbfc0_0280)),
+            ("MIPS64R2-generic", 0, 0, XTLB, wide(0x9000_0080)),
+        ];
+        for &(model, s, c, e, vector) in rows {
+            let mut core = core(model);
+            cp0::write(&mut core, cp0::key(15, 1), 0x9000_0000, false).unwrap();
+            *core.word_mut(cp0::CAUSE) = c;
+            set(&mut core, s);
+            take(&mut core, e, 0x4000);
+            assert_eq!(core.pc(), vector, "{model} {s:#x} {e:?}");
+            assert_eq!(core.word(cp0::STATUS), s | EXL);
+        }
+    }
+
+    /// What an exception leaves in EPC, Cause and BadVAddr, by whether EXL was set and whether the
+    /// instruction was in a delay slot.
+    #[test]
+    fn what_an_exception_leaves() {
+        for (nested, slot, epc, bd) in [(0, 0, 0x4000, 0), (0, 1, 0x3ffc, cause::BD), (EXL, 1, 0x7777, 0)] {
+            let mut core = core("24Kc");
+            set(&mut core, nested);
+            core.run.slot = slot;
+            *core.word_mut(cp0::EPC) = 0x7777;
+            *core.word_mut(state::DELAY) = slot;
+            *core.word_mut(cp0::CAUSE) = cause::CODE | cause::IV;
+            take(&mut core, Exception::Unusable(2), 0x4000);
+            assert_eq!(core.word(cp0::EPC), epc);
+            assert_eq!(core.word(cp0::CAUSE), bd | 2 << 28 | cause::IV | (code::CPU as u64) << 2);
+            assert_eq!(core.word(state::DELAY), 0);
+            take(&mut core, FAULT, 0x8000);
+            assert_eq!((core.word(cp0::EPC), core.word(cp0::BAD_VADDR)), (epc, 0x1235));
+            assert_eq!(core.word(cp0::CAUSE) & (cause::CODE | cause::CE), (code::ADES as u64) << 2);
+        }
+    }
+
+    #[test]
+    fn modes() {
+        let rows: &[(&str, u64, u16)] = &[
+            ("24Kf", 0, Mode::CU0),
+            ("24Kf", user(0), 2),
+            ("24Kf", user(status::CU0 | status::CU1 | status::FR), 2 | Mode::CU0 | Mode::CU1 | Mode::FR),
+            ("24Kf", supervisor(0), 1),
+            ("24Kf", user(EXL), Mode::CU0),
+            ("24Kf", user(ERL), Mode::CU0),
+            ("24Kf", user(WIDE), 2),
+            ("5Kc", 0, Mode::CU0 | Mode::M64 | Mode::OP64),
+            ("5Kc", user(0), 2 | Mode::M64 | Mode::ADDRESS32),
+            ("5Kc", user(status::PX), 2 | Mode::M64 | Mode::OP64 | Mode::ADDRESS32),
+            ("5Kc", user(status::UX), 2 | Mode::M64 | Mode::OP64),
+            ("5Kc", supervisor(status::SX), 1 | Mode::M64 | Mode::OP64),
+        ];
+        for &(model, s, expected) in rows {
+            let mut core = core(model);
+            set(&mut core, s);
+            assert_eq!(mode(&core), expected, "{model} {s:#x}");
+        }
+        let mut core = core("24Kf");
+        *core.word_mut(state::FCSR) = 1 << 7;
+        *core.word_mut(state::DELAY) = 1;
+        assert_eq!(mode(&core), Mode::CU0 | Mode::FP_TRAPS | Mode::SLOT);
+    }
+
+    #[test]
+    fn interrupts_wait_for_mask_and_enable() {
+        let mut core = core("24Kc");
+        for (lines, software, s, taken, wake) in [
+            (1 << 4, 0, IE | 1 << 12, true, true),
+            (1 << 4, 0, 1 << 12, false, true),
+            (1 << 4, 0, IE | EXL | 1 << 12, false, true),
+            (1 << 4, 0, IE | ERL | 1 << 12, false, true),
+            (1 << 4, 0, IE | 1 << 11, false, false),
+            (0, 1, IE | 1 << 8, true, true),
+            (0, 2, IE | 1 << 8, false, false),
+            // Lines 0 and 1 are not interrupts: those two are software's.
+            (3, 0, IE | 3 << 8, false, false),
+        ] {
+            (0..8).for_each(|n| line(&core, n, lines >> n & 1 != 0));
+            cp0::write(&mut core, cp0::key(13, 0), software << 8, false).unwrap();
+            core.attention = false;
+            cp0::write(&mut core, cp0::key(12, 0), s, false).unwrap();
+            assert_eq!(core.attention, taken, "{lines:#x} {software} {s:#x}");
+            assert_eq!(interrupt(&mut core), taken.then_some(Exception::Interrupt), "{lines:#x} {software} {s:#x}");
+            assert_eq!(wakes(&core), wake);
+            let cause = cp0::read(&mut core, cp0::key(13, 0)).unwrap();
+            assert_eq!(cause >> 8 & 0xff, (lines & 0xfc) | software);
+        }
+        line(&core, 7, true);
+        assert_eq!(cp0::read(&mut core, cp0::key(13, 0)).unwrap() & cause::TI, cause::TI);
+    }
+
+    #[test]
+    fn vectored_interrupts_go_by_the_highest_that_is_open() {
+        let mut core = core("24Kc");
+        (2..8).for_each(|n| line(&core, n, true));
+        for (spacing, mask, offset) in [(1u64, 0xff, 0x200 + 7 * 32), (2, 0x3f, 0x200 + 5 * 64), (16, 1 << 2, 0x200 + 2 * 512), (0, 0xff, 0x200)] {
+            cp0::write(&mut core, cp0::key(12, 1), spacing << 5, false).unwrap();
+            set(&mut core, IE | mask << 8);
+            *core.word_mut(cp0::CAUSE) = cause::IV;
+            take(&mut core, Exception::Interrupt, 0);
+            assert_eq!(core.pc(), 0x8000_0000 + offset);
+        }
+    }
+
+    #[test]
+    fn returning_clears_erl_first_and_breaks_the_link() {
+        let mut core = core("4Kc");
+        *core.word_mut(cp0::EPC) = 0x100;
+        *core.word_mut(cp0::ERROR_EPC) = 0x200;
+        set(&mut core, ERL | EXL | IE);
+        for (pc, s) in [(0x200, EXL | IE), (0x100, IE)] {
+            *core.word_mut(state::LLBIT) = 1;
+            eret(&mut core).unwrap();
+            assert_eq!((core.pc(), core.word(cp0::STATUS), core.word(state::LLBIT)), (pc, s, 0));
+        }
+    }
+
+    #[test]
+    fn unallocated_words_of_a_coprocessor_ask_for_it_first() {
+        let mut core = core("24Kf");
+        let rows = [
+            (0x4400_003f, 0, Exception::Unusable(1)),
+            (0x4400_003f, status::CU1, Exception::Plain(code::RI)),
+            (0x4c00_003f, 0, Exception::Unusable(1)),
+            (0x4800_0000, 0, Exception::Unusable(2)),
+            (0x4200_003f, 0, Exception::Plain(code::RI)),
+            (0x4200_003f, user(0), Exception::Unusable(0)),
+            (0x7c00_003f, 0, Exception::Plain(code::RI)),
+        ];
+        for (word, s, expected) in rows {
+            set(&mut core, s);
+            assert_eq!(reserved(&mut core, word), expected, "{word:#x} {s:#x}");
+        }
+    }
+
+    #[test]
+    fn a_conditional_store_needs_the_link_and_the_value() {
+        let mut core = core("5Kc");
+        let at = 0xffff_ffff_8000_1000;
+        for (linked, address, read, stored) in [(1, at, 0xffff_ffff_8000_0007, 1), (0, at, 0xffff_ffff_8000_0007, 0), (1, at + 8, 7, 0), (1, at, 8, 0)] {
+            core.store(at, Mem::plain(2), 0x8000_0007).unwrap();
+            *core.word_mut(state::LLBIT) = linked;
+            *core.word_mut(state::LL_ADDRESS) = address;
+            *core.word_mut(state::LL_VALUE) = read;
+            assert_eq!(store_conditional(&mut core, at, 0xffff_ffff_ffff_ffff, 2), Ok(stored));
+            let expected = if stored == 1 { 0xffff_ffff } else { 0x8000_0007 };
+            assert_eq!(core.load(at, Mem::plain(2)), Ok(expected));
+            assert_eq!(core.word(state::LLBIT), 0);
+        }
+        assert_eq!(store_conditional(&mut core, at + 4, 0, 3), Err(Exception::Address(code::ADES, at + 4)));
+    }
+
+    #[test]
+    fn watched_data_raises_at_once_or_when_exl_is_clear() {
+        let mut core = core("24Kc");
+        let at = 0x8000_1230;
+        core.load(at, Mem::plain(2)).unwrap();
+        cp0::write(&mut core, cp0::key(19, 0), 1 << 30, false).unwrap();
+        cp0::write(&mut core, cp0::key(18, 0), at | WATCH_WRITE, false).unwrap();
+        assert!(core.forget_blocks, "the page is to leave the software TLB");
+        core.tlb.flush(|_| true);
+        core.load(at, Mem::plain(2)).unwrap();
+        core.store(at + 8, Mem::plain(2), 1).unwrap();
+        assert_eq!(core.store(at + 4, Mem::plain(2), 1), Err(Exception::Watch));
+        assert_eq!(core.word(cp0::WATCH_HI) & 7, WATCH_WRITE, "what matched");
+        set(&mut core, EXL);
+        core.store(at, Mem::plain(2), 2).unwrap();
+        assert_eq!(core.load(at, Mem::plain(2)), Ok(2));
+        assert_eq!(interrupt(&mut core), None);
+        set(&mut core, 0);
+        assert_eq!(interrupt(&mut core), Some(Exception::Watch));
+        take(&mut core, Exception::Watch, 0x5000);
+        assert_eq!(core.word(cp0::CAUSE) & (cause::CODE | cause::WP), (code::WATCH as u64) << 2);
+        // Another address space.
+        cp0::write(&mut core, cp0::key(19, 0), 5 << 16, false).unwrap();
+        set(&mut core, 0);
+        core.store(at, Mem::plain(2), 1).unwrap();
+    }
+}

@@ -20,6 +20,8 @@ pub mod mmu;
 pub mod models;
 pub mod semihosting;
 pub mod state;
+#[cfg(test)]
+mod testing;
 pub mod timer;
 pub mod tlb;
 pub mod translate;

@@ -121,3 +121,96 @@ fn mapped(core: &mut Core<Mips>, address: u64, access: Access, wide: bool) -> Re
 pub fn check(core: &mut Core<Mips>, address: u64) -> Result<(), Exception> {
     translate(core, address, Access::Read).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{WIDE, core, set, supervisor, user};
+    use Segment::{Error, Fixed, Mapped};
+
+    /// Address, then what it is in kernel, supervisor and user mode.
+    type Row = (u64, Segment, Segment, Segment);
+
+    fn check_rows(model: &str, more: u64, rows: &[Row]) {
+        let mut c = core(model);
+        for &(address, kernel, over, usual) in rows {
+            for (s, expected) in [(0, kernel), (supervisor(0), over), (user(0), usual), (supervisor(status::EXL), kernel)] {
+                set(&mut c, s | more);
+                assert_eq!(segment(&c, address), expected, "{model} {address:#x} with Status {:#x}", s | more);
+            }
+        }
+    }
+
+    #[test]
+    fn the_segments_of_32_bits() {
+        let mapped = Mapped(false);
+        let rows: &[Row] = &[
+            (0, mapped, mapped, mapped),
+            (0x7fff_ffff, mapped, mapped, mapped),
+            (0x8000_0000, Fixed(0), Error, Error),
+            (0x9fff_ffff, Fixed(0x1fff_ffff), Error, Error),
+            (0xbfc0_0000, Fixed(0x1fc0_0000), Error, Error),
+            (0xc000_0000, mapped, mapped, Error),
+            (0xdfff_ffff, mapped, mapped, Error),
+            (0xe000_0000, mapped, Error, Error),
+            (0xffff_ffff, mapped, Error, Error),
+        ];
+        check_rows("24Kf", 0, rows);
+        // The bits that turn on 64-bit addressing mean nothing here.
+        check_rows("24Kf", WIDE, rows);
+    }
+
+    #[test]
+    fn the_segments_of_64_bits() {
+        let (wide, narrow) = (Mapped(true), Mapped(false));
+        // 5Kc: 42 bits of virtual address in a segment, 36 of physical ones.
+        check_rows(
+            "5Kc",
+            WIDE,
+            &[
+                (0, wide, wide, wide),
+                (0x8000_0000, wide, wide, wide),
+                (0x3ff_ffff_ffff, wide, wide, wide),
+                (0x400_0000_0000, Error, Error, Error),
+                (0x4000_0000_0000_0000, wide, wide, Error),
+                (0x4000_03ff_ffff_ffff, wide, wide, Error),
+                (0x4000_0400_0000_0000, Error, Error, Error),
+                (0x9000_0000_1234_5678, Fixed(0x1234_5678), Error, Error),
+                (0xb800_000f_ffff_ffff, Fixed(0xf_ffff_ffff), Error, Error),
+                (0x9000_0010_0000_0000, Error, Error, Error),
+                (0xc000_0000_0000_0000, wide, Error, Error),
+                (0xc000_03ff_7fff_ffff, wide, Error, Error),
+                (0xc000_03ff_8000_0000, Error, Error, Error),
+                (0xffff_ffff_8000_0000, Fixed(0), Error, Error),
+                (0xffff_ffff_a000_1000, Fixed(0x1000), Error, Error),
+                (0xffff_ffff_c000_0000, wide, wide, Error),
+                (0xffff_ffff_e000_0000, wide, Error, Error),
+            ],
+        );
+        check_rows(
+            "5Kc",
+            0,
+            &[
+                (0x7fff_ffff, narrow, narrow, narrow),
+                (0x8000_0000, Error, Error, Error),
+                (0x4000_0000_0000_0000, Error, Error, Error),
+                (0x9000_0000_0000_0000, Error, Error, Error),
+                (0xc000_0000_0000_0000, Error, Error, Error),
+                (0xffff_ffff_9000_0000, Fixed(0x1000_0000), Error, Error),
+                (0xffff_ffff_c000_0000, narrow, narrow, Error),
+            ],
+        );
+    }
+
+    #[test]
+    fn kuseg_is_not_mapped_while_erl_is_set() {
+        for (model, address) in [("24Kc", 0x1234_5678), ("5Kc", 0x1234_5678), ("5Kc", 0x1_0000_0000)] {
+            let mut c = core(model);
+            set(&mut c, status::ERL | WIDE);
+            assert_eq!(segment(&c, address), Fixed(address), "{model}");
+            let with = context(&c);
+            set(&mut c, WIDE);
+            assert_ne!(context(&c), with, "what is cached must not outlive ERL");
+        }
+    }
+}

@@ -310,9 +310,9 @@ fn probe(core: &mut Core<Mips>) {
 // ---- Hidden entries.
 
 /// Entries that are hidden at most.
-const HIDDEN: usize = 512;
+const HIDDEN: usize = 1024;
 /// Chains of hidden entries; a power of two.
-const CHAINS: usize = 256;
+const CHAINS: usize = 512;
 /// Fewer entries than this for TLBWR to choose from make its choice foreseeable.
 const LEAST_CHOICES: usize = 8;
 /// No hidden entry.
@@ -347,7 +347,7 @@ impl Default for Hidden {
 /// The chain of the pair of pages at `address`.
 const fn chain(address: u64) -> usize {
     let n = address >> 13;
-    (n ^ n >> 8) as usize % CHAINS
+    (n ^ n >> 9) as usize % CHAINS
 }
 
 impl Hidden {
@@ -457,5 +457,392 @@ fn forget_if_known(core: &mut Core<Mips>) {
     let all = u64::MAX >> (64 - n) & !((1 << wired(core)) - 1);
     if core.target.hidden.known & all == all {
         drop_all_hidden(core);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{RAM, WIDE, core, set, user};
+    use proteus_exec::ops::Mem;
+
+    /// Writes the TLB as the guest does; `index` for TLBWI.
+    fn write(c: &mut Core<Mips>, index: Option<usize>, hi: u64, mask: u64, lo: [u64; 2]) {
+        for (key, v) in [((10, 0), hi), ((5, 0), mask), ((2, 0), lo[0]), ((3, 0), lo[1]), ((0, 0), index.unwrap_or(0) as u64)] {
+            cp0::write(c, cp0::key(key.0, key.1), v, true).unwrap();
+        }
+        operation(c, if index.is_some() { 2 } else { 6 }).unwrap();
+    }
+
+    /// EntryLo of the page at physical address `phys`.
+    fn lo(phys: u64, bits: u64) -> u64 {
+        phys >> 12 << 6 | 3 << 3 | bits
+    }
+
+    const V: u64 = VALID;
+    const D: u64 = DIRTY;
+    const G: u64 = 1;
+
+    fn asid(c: &mut Core<Mips>, asid: u64) {
+        let hi = c.word(cp0::ENTRY_HI) & !ASID | asid;
+        cp0::write(c, cp0::key(10, 0), hi, true).unwrap();
+        c.resync();
+    }
+
+    #[test]
+    fn entries_match_by_page_size_address_space_and_global_bit() {
+        for model in ["24Kc", "MIPS64R2-generic"] {
+            let mut c = core(model);
+            write(&mut c, Some(0), 0x4000 | 7, 0, [lo(0x10_0000, V | D), lo(0x20_0000, V)]);
+            write(&mut c, Some(1), 0x10_0000 | 7, 0x1e000, [lo(0x3_0000, V), lo(0x1_0000, 0)]);
+            write(&mut c, Some(2), 0x40_0000 | 9, 0, [lo(0x3000, V | D | G), lo(0x5000, V | G)]);
+            // G counts only where both halves have it.
+            write(&mut c, Some(3), 0x60_0000 | 9, 0, [lo(0x3000, V | G), lo(0x5000, V)]);
+            let page = |phys, write, size| Found::Page(phys, write, size);
+            let rows = [
+                (7, 0x4123, page(0x10_0123, true, 0x1000)),
+                (7, 0x5fff, page(0x20_0fff, false, 0x1000)),
+                (8, 0x4123, Found::Nothing),
+                (7, 0x3fff, Found::Nothing),
+                (7, 0x6000, Found::Nothing),
+                (7, 0x10_0000, page(0x3_0000, false, 0x1_0000)),
+                (7, 0x10_ffff, page(0x3_ffff, false, 0x1_0000)),
+                (7, 0x11_0000, Found::Invalid),
+                (7, 0x12_0000, Found::Nothing),
+                (1, 0x40_0004, page(0x3004, true, 0x1000)),
+                (9, 0x60_0000, page(0x3000, false, 0x1000)),
+                (1, 0x60_0000, Found::Nothing),
+            ];
+            for (space, address, expected) in rows {
+                asid(&mut c, space);
+                assert_eq!(look_up(&mut c, address, false), expected, "{model} {address:#x} in {space}");
+            }
+            // TLBR gives what was written, as the entry has it.
+            *c.word_mut(cp0::INDEX) = 1;
+            operation(&mut c, 1).unwrap();
+            let read = [cp0::ENTRY_HI, cp0::PAGE_MASK, cp0::ENTRY_LO0, cp0::ENTRY_LO1].map(|s| c.word(s));
+            assert_eq!(read, [0x10_0000 | 7, 0x1e000, lo(0x3_0000, V), lo(0x1_0000, 0)], "{model}");
+            *c.word_mut(cp0::INDEX) = 3;
+            operation(&mut c, 1).unwrap();
+            assert_eq!(c.word(cp0::ENTRY_LO0) & G, 0);
+        }
+    }
+
+    #[test]
+    fn probes_tell_the_index_or_that_there_is_none() {
+        let mut c = core("5Kc");
+        for address in [0x12_3456_8000u64, 0x4000_0000_0000_2000, 0xc000_03ff_7fff_e000, 0xffff_ffff_c000_0000] {
+            write(&mut c, Some(5), address | 3, 0, [lo(0, V | D); 2]);
+            cp0::write(&mut c, cp0::key(10, 0), address | 3, true).unwrap();
+            operation(&mut c, 8).unwrap();
+            assert_eq!(c.word(cp0::INDEX), 5, "{address:#x}");
+            cp0::write(&mut c, cp0::key(10, 0), address | 4, true).unwrap();
+            operation(&mut c, 8).unwrap();
+            assert_eq!(c.word(cp0::INDEX), 0xffff_ffff_8000_0000);
+            let e = entry(&c, 5);
+            assert_eq!(address_of(&c, &e), address, "where it is flushed");
+        }
+    }
+
+    #[test]
+    fn an_exception_leaves_the_page_in_the_registers() {
+        let mut c = core("5Kc");
+        *c.word_mut(cp0::CONTEXT) = 0xffff_ffff_ff80_0000;
+        *c.word_mut(cp0::ENTRY_HI) = 0x55;
+        faulted(&mut c, 0x4000_0312_3456_7abc);
+        assert_eq!(c.word(cp0::BAD_VADDR), 0x4000_0312_3456_7abc);
+        assert_eq!(c.word(cp0::CONTEXT), 0xffff_ffff_ff80_0000 | (0x3456_7abc >> 13) << 4);
+        // R is at bit 33 for 42 bits of address.
+        assert_eq!(c.word(cp0::XCONTEXT), 1 << 33 | (0x312_3456_7abc >> 13) << 4);
+        assert_eq!(c.word(cp0::ENTRY_HI), 0x4000_0312_3456_6055);
+    }
+
+    #[test]
+    fn random_stays_above_wired_and_does_not_choose_twice() {
+        let mut c = core("24Kc");
+        let mut seen = 0u64;
+        cp0::write(&mut c, cp0::key(6, 0), 5, false).unwrap();
+        let mut last = 99;
+        for _ in 0..2000 {
+            let i = random(&mut c);
+            assert!((5..16).contains(&i) && i != last);
+            (last, seen) = (i, seen | 1 << i);
+        }
+        assert_eq!(seen, 0xffe0, "every one of them");
+        cp0::write(&mut c, cp0::key(6, 0), 15, false).unwrap();
+        assert_eq!((random(&mut c), random(&mut c)), (15, 15));
+    }
+
+    /// Loads the pages `pages` (of two) one after the other with TLBWR.
+    fn fill(c: &mut Core<Mips>, pages: std::ops::Range<u64>) {
+        for n in pages {
+            write(c, None, n << 13 | 1, 0, [lo((n % 64) << 13, V | D), lo(((n % 64) << 13) + 0x1000, V)]);
+        }
+    }
+
+    fn translated(c: &mut Core<Mips>, n: u64) -> bool {
+        look_up(c, n << 13, false) != Found::Nothing
+    }
+
+    #[test]
+    fn what_tlbwr_replaced_translates_until_the_guest_can_know_better() {
+        // How the guest can know, and whether everything goes by it.
+        type Act = fn(&mut Core<Mips>);
+        let acts: [(&str, Act, bool); 7] = [
+            ("nothing", |_| (), false),
+            ("TLBWR of another page", |c| fill(c, 300..301), false),
+            ("TLBWI in one entry", |c| write(c, Some(3), 0x8000_0000, 0, [0; 2]), false),
+            ("TLBWI in every entry", |c| (0..16).for_each(|i| write(c, Some(i), 0x8000_0000 + ((i as u64) << 13), 0, [0; 2])), true),
+            (
+                "TLBR of every entry",
+                |c| {
+                    for i in 0..16 {
+                        *c.word_mut(cp0::INDEX) = i;
+                        operation(c, 1).unwrap();
+                    }
+                },
+                true,
+            ),
+            ("Wired", |c| cp0::write(c, cp0::key(6, 0), 0, false).map(|_| ()).unwrap(), true),
+            (
+                "TLBWI in every entry, with Wired",
+                |c| {
+                    cp0::write(c, cp0::key(6, 0), 4, false).unwrap();
+                    fill(c, 400..430);
+                    (4..16).for_each(|i| write(c, Some(i), 0x8000_0000 + ((i as u64) << 13), 0, [0; 2]));
+                },
+                true,
+            ),
+        ];
+        for (name, act, all) in acts {
+            let mut c = core("24Kc");
+            fill(&mut c, 1..100);
+            asid(&mut c, 1);
+            assert!((1..100).all(|n| translated(&mut c, n)), "{name}");
+            let hidden: Vec<u64> = (1..100).filter(|&n| matching(&c, n << 13).is_none()).collect();
+            assert_eq!(hidden.len(), 99 - 16);
+            act(&mut c);
+            asid(&mut c, 1);
+            for n in hidden {
+                assert_eq!(translated(&mut c, n), !all, "{name}: {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_probe_or_a_forbidden_store_drops_one_hidden_entry() {
+        let mut c = core("24Kc");
+        fill(&mut c, 1..100);
+        asid(&mut c, 1);
+        let hidden: Vec<u64> = (1..100).filter(|&n| matching(&c, n << 13).is_none()).collect();
+        let [first, second, third] = hidden[..3] else { panic!() };
+        cp0::write(&mut c, cp0::key(10, 0), first << 13 | 1, false).unwrap();
+        operation(&mut c, 8).unwrap();
+        assert_eq!(c.word(cp0::INDEX), 0x8000_0000);
+        assert_eq!(look_up(&mut c, (second << 13) + 0x1000, true), Found::Nothing, "its odd page is clean");
+        // Another address space sees nothing of it, and drops nothing.
+        asid(&mut c, 2);
+        assert!(!translated(&mut c, third));
+        asid(&mut c, 1);
+        assert_eq!([first, second, third].map(|n| translated(&mut c, n)), [false, false, true]);
+    }
+
+    #[test]
+    fn with_few_to_choose_from_nothing_is_hidden() {
+        let mut c = core("24Kc");
+        cp0::write(&mut c, cp0::key(6, 0), 15, false).unwrap();
+        fill(&mut c, 1..3);
+        asid(&mut c, 1);
+        assert!(!translated(&mut c, 1) && translated(&mut c, 2));
+    }
+
+    #[test]
+    fn an_entry_for_a_hidden_page_takes_its_place() {
+        for index in [None, Some(3)] {
+            let mut c = core("24Kc");
+            fill(&mut c, 1..100);
+            asid(&mut c, 1);
+            let n = (1..100).find(|&n| matching(&c, n << 13).is_none()).unwrap();
+            write(&mut c, index, n << 13 | 1, 0, [lo(0x7000, V); 2]);
+            assert_eq!(look_up(&mut c, n << 13, false), Found::Page(0x7000, false, 0x1000));
+            let i = matching(&c, n << 13).unwrap();
+            write(&mut c, Some(i), 0x8000_0000, 0, [0; 2]);
+            asid(&mut c, 1);
+            assert!(!translated(&mut c, n), "what was hidden is gone");
+        }
+    }
+
+    /// A guest that keeps page tables and tells the TLB of its changes in every way there is: a
+    /// load or store never meets what the tables do not say.
+    #[test]
+    fn a_guest_that_keeps_the_rules_never_meets_a_stale_translation() {
+        for (model, pages, seed) in [("24Kc", 40, 1), ("24Kc", 2000, 2), ("5Kc", 900, 3), ("MIPS64R2-generic", 200, 4)] {
+            let mut guest = Guest::new(model, pages, seed);
+            for _ in 0..60_000 {
+                guest.step();
+            }
+            assert!(guest.refills > 100 && guest.hits > 10_000, "{model}: {} {}", guest.refills, guest.hits);
+        }
+    }
+
+    /// A page table entry: physical page, writable.
+    type Pte = Option<(u64, bool)>;
+
+    struct Guest {
+        core: Box<Core<Mips>>,
+        random: u64,
+        /// By address space and page; those of space 0 at odd pairs are global.
+        tables: [Vec<Pte>; 3],
+        space: usize,
+        refills: u32,
+        hits: u32,
+    }
+
+    impl Guest {
+        fn new(model: &str, pages: usize, seed: u64) -> Guest {
+            let mut core = core(model);
+            // Every physical page holds its own number.
+            for page in 0..RAM >> 12 {
+                let at = kept(&core, 0xffff_ffff_8000_0000 + (page << 12));
+                core.store(at, Mem::plain(2), page).unwrap();
+            }
+            set(&mut core, user(WIDE));
+            Guest { core, random: seed << 40 | 0x1357_9bdf, tables: [vec![None; pages], vec![None; pages], vec![None; pages]], space: 1, refills: 0, hits: 0 }
+        }
+
+        fn random(&mut self, below: usize) -> usize {
+            self.random ^= self.random << 13;
+            self.random ^= self.random >> 7;
+            self.random ^= self.random << 17;
+            (self.random >> 20) as usize % below
+        }
+
+        fn lo(&self, page: usize) -> u64 {
+            self.tables[self.space].get(page).copied().flatten().map_or(0, |(phys, w)| lo(phys << 12, V | if w { D } else { 0 }))
+        }
+
+        fn select(&mut self, space: usize) {
+            self.space = space;
+            asid(&mut self.core, space as u64 + 1);
+        }
+
+        /// TLBP for the pair of `page`: its index.
+        fn probe(&mut self, page: usize) -> Option<usize> {
+            let hi = (page as u64) << 12 & !PAIR | (self.space as u64 + 1);
+            cp0::write(&mut self.core, cp0::key(10, 0), hi, true).unwrap();
+            operation(&mut self.core, 8).unwrap();
+            let i = self.core.word(cp0::INDEX);
+            (i >> 31 == 0).then_some(i as usize)
+        }
+
+        fn load_entry(&mut self, page: usize, index: Option<usize>) {
+            let even = page & !1;
+            let (a, b) = (self.lo(even), self.lo(even + 1));
+            write(&mut self.core, index, ((even as u64) << 12) | (self.space as u64 + 1), 0, [a, b]);
+        }
+
+        fn overwrite(&mut self, i: usize) {
+            let hi = kept(&self.core, 0xffff_ffff_8000_0000 + ((i as u64) << 13));
+            write(&mut self.core, Some(i), hi, 0, [0; 2]);
+        }
+
+        fn flush_all(&mut self) {
+            for i in 0..self.core.target.model.tlb_entries {
+                self.overwrite(i);
+            }
+        }
+
+        /// Changes a page's mapping, and tells the TLB.
+        fn change(&mut self) {
+            let space = self.random(3);
+            self.select(space);
+            let page = self.random(self.tables[0].len());
+            let old = self.tables[space][page];
+            let new = match self.random(4) {
+                0 => None,
+                1 => old.map(|o| (o.0, false)),
+                _ => Some((self.random((RAM >> 12) as usize) as u64, self.random(2) == 0)),
+            };
+            self.tables[space][page] = new;
+            match self.random(20) {
+                0 => self.flush_all(),
+                1 => {
+                    // By reading all of it.
+                    for i in 0..self.core.target.model.tlb_entries {
+                        *self.core.word_mut(cp0::INDEX) = i as u64;
+                        operation(&mut self.core, 1).unwrap();
+                        if self.core.word(cp0::ENTRY_HI) == (page as u64) << 12 & !PAIR | (space as u64 + 1) {
+                            self.overwrite(i);
+                        }
+                    }
+                }
+                n => {
+                    let found = self.probe(page);
+                    match found {
+                        Some(i) if n & 1 == 0 => self.load_entry(page, Some(i)),
+                        Some(i) => self.overwrite(i),
+                        None => {}
+                    }
+                }
+            }
+            self.select(space);
+        }
+
+        /// A load or store, with the handlers' part.
+        fn access(&mut self) {
+            let page = self.random(self.tables[0].len());
+            let store = self.random(3) == 0;
+            let at = (page as u64) << 12;
+            for _ in 0..4 {
+                let pte = self.tables[self.space][page];
+                let result = match (store, pte) {
+                    // A store writes what is there.
+                    (true, Some((phys, _))) => self.core.store(at, Mem::plain(2), phys).map(|()| phys),
+                    (true, None) => self.core.store(at, Mem::plain(2), 0).map(|()| u64::MAX),
+                    (false, _) => self.core.load(at, Mem::plain(2)),
+                };
+                match result {
+                    Ok(got) => {
+                        let (phys, writable) = pte.expect("an access to a page that is not there");
+                        assert_eq!(got, phys);
+                        assert!(writable || !store, "a store to a page that is only read");
+                        self.hits += 1;
+                        return;
+                    }
+                    Err(Exception::Tlb { refill: true, .. }) => {
+                        self.refills += 1;
+                        self.load_entry(page, None);
+                    }
+                    Err(Exception::Tlb { code: code::MOD, .. }) => {
+                        assert!(store && pte.is_some_and(|p| !p.1));
+                        self.tables[self.space][page] = pte.map(|p| (p.0, true));
+                        let i = self.probe(page).expect("what is not to be modified is there");
+                        self.load_entry(page, Some(i));
+                    }
+                    Err(Exception::Tlb { .. }) => {
+                        assert_eq!(pte, None);
+                        let phys = self.random((RAM >> 12) as usize) as u64;
+                        self.tables[self.space][page] = Some((phys, false));
+                        let i = self.probe(page).expect("what is invalid is there");
+                        self.load_entry(page, Some(i));
+                    }
+                    Err(e) => panic!("{e:?}"),
+                }
+                let space = self.space;
+                self.select(space);
+            }
+            panic!("it never gets through");
+        }
+
+        fn step(&mut self) {
+            match self.random(60) {
+                0 => self.change(),
+                1 => {
+                    let space = self.random(3);
+                    self.select(space);
+                }
+                _ => self.access(),
+            }
+        }
     }
 }

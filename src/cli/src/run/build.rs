@@ -43,6 +43,8 @@ pub struct Emulator {
     pub control: Arc<Control>,
     /// The networks nothing else keeps.
     pub networks: Networks,
+    /// The debugger's stub.
+    pub debugger: Option<proteus_gdb::Stub>,
     /// Lets the monitors begin.
     pub open_monitors: Option<Box<dyn FnOnce()>>,
 }
@@ -71,7 +73,6 @@ fn refuse_missing(config: &Config) -> Result<(), UsageError> {
     let fail = |at: &str, text: &str| Err(Problem::new(text).at(&config.program, at));
     let missing = |at: &str| fail(at, "understood by QEMU, not yet implemented in Proteus");
     let paired: &[(bool, &str)] = &[
-        (config.gdb.is_some(), "-gdb"),
         (config.loadvm.is_some(), "-loadvm"),
         (config.incoming.is_some(), "-incoming"),
         (config.daemonize, "-daemonize"),
@@ -250,6 +251,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
     b.pflash = std::mem::take(&mut storage.pflash);
     let subject = Arc::new(OnceLock::new());
     start_monitors(config, &consoles, &shared, &subject)?;
+    let debugger = super::gdb::start(config, &consoles, &control, &subject)?;
     let (memory, wall_clock) = (b.memory, b.wall_clock);
     let built = (board.build)(b).map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
 
@@ -293,7 +295,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         power_button: true,
     };
     let open_monitors = Box::new(move || drop(subject.set(about)));
-    Ok(Emulator { built, cpus, plan, chardevs, control, networks, open_monitors: Some(open_monitors) })
+    Ok(Emulator { built, cpus, plan, chardevs, control, networks, debugger, open_monitors: Some(open_monitors) })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod chardevs;
 pub mod cores;
 pub mod devices;
 pub mod endings;
+pub mod gdb;
 pub mod helps;
 pub mod log;
 pub mod monitor;
@@ -32,6 +33,8 @@ use endings::{Command, INTERNAL_ERROR, SignalWatch};
 const FLUSH: Duration = Duration::from_secs(5);
 /// The same after a signal.
 const FLUSH_AFTER_SIGNAL: Duration = Duration::from_millis(30);
+/// How long the debugger's stub may take to say that the run is over.
+const FAREWELL: Duration = Duration::from_millis(30);
 
 /// Builds the machine of a command line and runs it to its end. Gives the exit status.
 pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError> {
@@ -57,6 +60,9 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     let mut run = Run { config, emulator, paused: config.start_paused.then_some(RunState::Prelaunch), signalled: false };
     let status = run.until_end();
     run.emulator.control.close();
+    if let Some(stub) = run.emulator.debugger.take() {
+        stub.end(FAREWELL);
+    }
     let Emulator { built, cpus, chardevs, .. } = run.emulator;
     chardevs.flush(if run.signalled { FLUSH_AFTER_SIGNAL } else { FLUSH });
     chardevs.restore_terminal();

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
-use proteus_host::chardev::{CharEvent, Chardev, Chardevs, Sink};
 use proteus_exec::runner::{RunState, Runner};
+use proteus_host::chardev::{CharEvent, Chardev, Chardevs, Sink};
 use proteus_model::{Machine, WindowKind};
 
 use super::endings::{Command, Control};
@@ -60,11 +60,15 @@ const COMMANDS: &[Row] = &[
         let _ = writeln!(out, "{QEMU_VERSION} (Proteus {})", env!("CARGO_PKG_VERSION"));
     }),
     row(&["info status"], "show whether the processors run", |s, out| {
-        let _ = writeln!(out, "VM status: {}", match s.control.state() {
-            RunState::Running => "running",
-            RunState::Prelaunch => "paused (prelaunch)",
-            RunState::Paused(_) => "paused",
-        });
+        let _ = writeln!(
+            out,
+            "VM status: {}",
+            match s.control.state() {
+                RunState::Running => "running",
+                RunState::Prelaunch => "paused (prelaunch)",
+                RunState::Paused(_) => "paused",
+            }
+        );
     }),
     row(&["info name"], "show the guest's name", |s, out| {
         s.name.iter().for_each(|n| {
@@ -113,7 +117,7 @@ fn qtree(s: &Subject, out: &mut String) {
 }
 
 /// What a line asks for, in text.
-fn answer(subject: &Subject, line: &str) -> String {
+pub fn answer(subject: &Subject, line: &str) -> String {
     let mut out = String::new();
     let words: Vec<_> = line.split_whitespace().collect();
     let line = words.join(" ");

@@ -124,7 +124,6 @@ impl Plan {
             .collect();
         Processors { cores, describe: Box::new(move || translator.describe()) }
     }
-
 }
 
 fn smp(config: &Config, board: &Board) -> Result<usize, Problem> {
