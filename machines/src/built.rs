@@ -1,6 +1,7 @@
 //! A machine that has been built: what runs it must know, and how its memory is filled.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use proteus_loader::fdt::{Chosen, FdtError, Tree};
@@ -34,16 +35,60 @@ pub struct HostPort {
     pub port: String,
 }
 
-/// What a core is, beyond its model.
+/// The cores of a machine, as far as the board decides what they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CoreInfo {
-    /// Affinity fields of MPIDR_EL1.
-    pub affinity: u64,
+pub enum Cores {
+    /// Arm cores.
+    Arm(ArmCores),
+    /// MIPS cores.
+    Mips(MipsCores),
 }
 
-/// How a core starts after a reset.
+/// Arm cores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArmCores {
+    /// Affinity fields of each core's MPIDR_EL1.
+    pub affinities: Vec<u64>,
+    /// How each core starts.
+    pub start: Vec<ArmStart>,
+    /// PSCI, where the machine answers it.
+    pub psci: Option<Conduit>,
+    /// Version of the interrupt controller, 2 or 3.
+    pub gic_version: u8,
+    /// Have the cores EL2?
+    pub has_el2: bool,
+    /// Have the cores EL3?
+    pub has_el3: bool,
+    /// Frequency of the generic timer in Hz.
+    pub timer_frequency: u64,
+}
+
+/// MIPS cores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MipsCores {
+    /// Byte order.
+    pub big_endian: bool,
+    /// Frequency of CP0 Count in Hz.
+    pub count_frequency: u64,
+    /// How each core starts.
+    pub start: Vec<MipsStart>,
+}
+
+/// How a MIPS core starts after a reset. Its state is otherwise that after a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CoreStart {
+pub struct MipsStart {
+    /// Virtual address of the first instruction, sign-extended from 32 bits where it is one of
+    /// those.
+    pub pc: u64,
+    /// General registers $4 to $7.
+    pub arguments: [u64; 4],
+    /// General register $29.
+    pub sp: u64,
+}
+
+/// How an Arm core starts after a reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArmStart {
     /// Does it run at once? The others wait for PSCI CPU_ON.
     pub on: bool,
     /// Exception level. Below EL3 the state is Non-secure, if there are two.
@@ -61,32 +106,44 @@ pub struct BuiltBoard {
     /// Ports with back ends.
     pub ports: Vec<HostPort>,
     /// The cores.
-    pub cores: Vec<CoreInfo>,
-    /// How each core starts.
-    pub start: Vec<CoreStart>,
-    /// PSCI, where the machine answers it.
-    pub psci: Option<Conduit>,
-    /// Version of the interrupt controller, 2 or 3.
-    pub gic_version: u8,
-    /// Have the cores EL2?
-    pub has_el2: bool,
-    /// Have the cores EL3?
-    pub has_el3: bool,
-    /// Frequency of the generic timer in Hz.
-    pub timer_frequency: u64,
-    /// The device tree, as it is in memory.
-    pub dtb: Vec<u8>,
-    /// Its guest address.
-    pub dtb_address: u64,
-    pub(crate) tree: Tree,
-    pub(crate) seeded: bool,
+    pub cores: Cores,
+    /// The device tree, where the board gives one to the guest.
+    pub dtb: Option<Dtb>,
     pub(crate) loads: Vec<Load>,
+    pub(crate) mirrors: Vec<Mirror>,
     pub(crate) power_key: Option<(DeviceId, usize)>,
+}
+
+/// A device tree in the guest's memory.
+pub struct Dtb {
+    /// Its guest address.
+    pub address: u64,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    pub(crate) tree: Tree,
+    /// There are seeds in it, which are drawn anew for each start.
+    pub(crate) seeded: bool,
+}
+
+impl Dtb {
+    /// The guest addresses that it occupies.
+    pub fn range(&self) -> Range<u64> {
+        self.address..self.address.saturating_add(self.bytes.len() as u64)
+    }
+}
+
+/// Memory that shows what other memory holds when the machine starts, except for a few bytes.
+pub(crate) struct Mirror {
+    pub of: u64,
+    pub at: u64,
+    pub len: usize,
+    /// Offset and contents of what differs.
+    pub patch: (usize, [u8; 4]),
 }
 
 impl fmt::Debug for BuiltBoard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BuiltBoard").field("machine", &self.machine.name()).field("ports", &self.ports).field("start", &self.start).finish_non_exhaustive()
+        f.debug_struct("BuiltBoard").field("machine", &self.machine.name()).field("ports", &self.ports).field("cores", &self.cores).finish_non_exhaustive()
     }
 }
 
@@ -97,14 +154,25 @@ impl BuiltBoard {
         for load in &self.loads {
             write(&self.machine, &load.name, load.address, load.data(), load.zero)?;
         }
-        write(&self.machine, "device tree", self.dtb_address, &self.dtb, 0)
+        for mirror in &self.mirrors {
+            let mut bytes = vec![0; mirror.len];
+            self.machine.peek(mirror.of, &mut bytes).map_err(|e| refuse(format!("memory at {:#x}: {e}", mirror.of)))?;
+            if let Some(place) = bytes.get_mut(mirror.patch.0..mirror.patch.0 + 4) {
+                place.copy_from_slice(&mirror.patch.1);
+            }
+            write(&self.machine, "boot page", mirror.at, &bytes, 0)?;
+        }
+        match &self.dtb {
+            Some(dtb) => write(&self.machine, "device tree", dtb.address, &dtb.bytes, 0),
+            None => Ok(()),
+        }
     }
 
     /// Draws the device tree's seeds anew for the next [`BuiltBoard::load`].
     pub fn reseed(&mut self, seeds: Seeds) -> Result<(), BoardError> {
-        if self.seeded {
-            seed(&mut self.tree, seeds)?;
-            self.dtb = flatten(&self.tree)?;
+        if let Some(dtb) = self.dtb.as_mut().filter(|d| d.seeded) {
+            seed(&mut dtb.tree, seeds)?;
+            dtb.bytes = flatten(&dtb.tree)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use proteus_loader::Kernel;
+use proteus_loader::{Architecture, Kernel};
 use proteus_model::{BlockPort, CharPort, Clock, DeviceType, EntropySource, FramePort, Props};
 
 use crate::error::BoardError;
@@ -89,6 +89,8 @@ impl Chosen {
 pub struct Cpu {
     /// Name of the model, as `-cpu` has it.
     pub model: String,
+    /// What it is, with its byte order.
+    pub architecture: Architecture,
     /// `compatible` of its device-tree node ("arm,cortex-a53").
     pub compatible: String,
     /// Has it a performance monitor?
@@ -158,6 +160,24 @@ impl fmt::Debug for Backend {
     }
 }
 
+/// Where a drive is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriveInterface {
+    /// To a virtio block device of its own.
+    Virtio,
+    /// To the board's IDE controller.
+    Ide,
+}
+
+/// A drive of the board's IDE controller.
+#[derive(Clone)]
+pub struct IdeDrive {
+    /// Is it a CD drive? Otherwise it is a disk.
+    pub cdrom: bool,
+    /// The disk, or what is in the drive. A disk has one.
+    pub image: Option<Arc<dyn BlockPort>>,
+}
+
 /// A `-device` that is plugged into the board.
 #[derive(Debug, Clone)]
 pub struct PlugIn {
@@ -167,6 +187,10 @@ pub struct PlugIn {
     pub id: Option<String>,
     /// `bus=`.
     pub bus: Option<String>,
+    /// `addr=`: device and function on a PCI bus.
+    pub addr: Option<String>,
+    /// It comes from `-nic` or `-net nic`, and goes where the board has its own interface.
+    pub nic: bool,
     /// Its other properties.
     pub props: Props,
     /// Its back ends, by name of the port.
@@ -203,6 +227,8 @@ pub struct BoardConfig {
     pub serials: Vec<Option<Arc<dyn CharPort>>>,
     /// `-drive if=pflash`, by unit.
     pub pflash: Vec<Option<Arc<dyn BlockPort>>>,
+    /// `-drive if=ide`, by index: two of each channel.
+    pub ide: Vec<Option<IdeDrive>>,
     /// The machine's clock.
     pub clock: Arc<Clock>,
     /// Where devices get entropy.
@@ -232,6 +258,7 @@ impl BoardConfig {
             devices: Vec::new(),
             serials: Vec::new(),
             pflash: Vec::new(),
+            ide: Vec::new(),
             clock: Arc::new(Clock::virtual_time()),
             entropy: EntropySource::Seeded(0),
             seeds: Seeds::default(),

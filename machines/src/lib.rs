@@ -11,13 +11,16 @@ mod built;
 mod config;
 mod error;
 mod gpio_key;
+mod malta;
+mod malta_boot;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod virt;
 
-pub use built::{BuiltBoard, Conduit, CoreInfo, CoreStart, HostPort};
-pub use config::{Backend, BoardConfig, BoardProperty, Choices, Cpu, Firmware, LoaderContents, LoaderItem, PlugIn, Seeds};
+pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart};
+pub use config::{Backend, BoardConfig, BoardProperty, Choices, Cpu, DriveInterface, Firmware, IdeDrive, LoaderContents, LoaderItem, PlugIn, Seeds};
+pub use proteus_loader::Architecture;
 pub use error::BoardError;
 
 /// Everything about a kind of board that is not in a machine built of it.
@@ -29,18 +32,26 @@ pub struct Board {
     pub aliases: &'static [&'static str],
     /// One line for `-machine help`.
     pub description: &'static str,
+    /// The processors that it can be built with.
+    pub targets: &'static [Architecture],
     /// Properties of `-machine name,property=value`.
     pub properties: &'static [BoardProperty],
     /// Processor models that fit the board.
     pub cpu_models: &'static [&'static str],
-    /// The model without `-cpu`.
-    pub default_cpu: &'static str,
+    /// The model without `-cpu`, for each of the targets.
+    pub default_cpu: fn(Architecture) -> &'static str,
     /// Most cores.
     pub max_cpus: usize,
     /// Bytes of memory without `-m`.
     pub default_memory: u64,
     /// Most bytes of memory.
     pub max_memory: u64,
+    /// Where a `-drive` without `if=` is, `-hda` and `-cdrom`.
+    pub default_drive: DriveInterface,
+    /// How names of the board's virtio devices end: `device` (virtio-mmio) or `pci`.
+    pub virtio: &'static str,
+    /// The device of `-nic` without `model=`.
+    pub network: &'static str,
     /// Builds one.
     pub build: fn(BoardConfig) -> Result<BuiltBoard, BoardError>,
 }
@@ -49,6 +60,7 @@ pub struct Board {
 #[rustfmt::skip]
 pub static BOARDS: &[&Board] = &[
     &virt::VIRT,
+    &malta::MALTA,
 ];
 
 /// The board of that name or alias.

@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 use proteus_devices::REGISTRY;
 use proteus_devices::fw_cfg::{Items, key};
+use proteus_loader::Architecture;
 use proteus_loader::fdt::{self, Chosen as ChosenNode, Node, Tree};
 use proteus_model::ram::Region;
 use proteus_model::{BlockPort, CharPort, Clock, CoreId, DeviceId, DeviceType, EntropySource, Line, Machine, MachineBuilder, PropError, Props};
 
 use crate::Board;
 use crate::boot::{Boot, Given, Memory};
-use crate::built::{self, BuiltBoard, Conduit, CoreInfo, CoreStart, HostPort};
-use crate::config::{Backend, BoardConfig, BoardProperty, Choices, Chosen, PlugIn};
+use crate::built::{self, ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort};
+use crate::config::{Backend, BoardConfig, BoardProperty, Choices, Chosen, DriveInterface, PlugIn};
 use crate::error::{BoardError, refuse};
 use crate::gpio_key::GPIO_KEY;
 use crate::tree::TreeMaker;
@@ -92,6 +93,7 @@ pub(crate) static VIRT: Board = Board {
     name: "virt",
     aliases: &["virt-7.2"],
     description: "ARM Virtual Machine",
+    targets: &[Architecture::Aarch64, Architecture::Arm],
     properties: &[
         property("gic-version", Choices::Partly(&["2", "3", "max"], &["4", "host"]), "2", "Version of the interrupt controller; max is 3"),
         property("highmem", Choices::OnOff, "on", "Allow memory beyond 4 GiB"),
@@ -107,10 +109,13 @@ pub(crate) static VIRT: Board = Board {
         property("usb", Choices::Only(false), "off", "USB host controller"),
     ],
     cpu_models: &["cortex-a53", "cortex-a57", "cortex-a72", "max"],
-    default_cpu: "cortex-a53",
+    default_cpu: |_| "cortex-a53",
     max_cpus: 16,
     default_memory: 128 * MIB,
     max_memory: 255 * GIB,
+    default_drive: DriveInterface::Virtio,
+    virtio: "device",
+    network: "virtio-net-device",
     build,
 };
 
@@ -439,18 +444,18 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     Ok(BuiltBoard {
         machine,
         ports,
-        cores: (0..cores).map(|n| CoreInfo { affinity: o.affinity(n) }).collect(),
-        start,
-        psci,
-        gic_version: o.gic,
-        has_el2: o.virtualization,
-        has_el3: o.secure,
-        timer_frequency: TIMER_HZ,
-        dtb,
-        dtb_address,
-        tree,
-        seeded,
+        cores: Cores::Arm(ArmCores {
+            affinities: (0..cores).map(|n| o.affinity(n)).collect(),
+            start,
+            psci,
+            gic_version: o.gic,
+            has_el2: o.virtualization,
+            has_el3: o.secure,
+            timer_frequency: TIMER_HZ,
+        }),
+        dtb: Some(Dtb { address: dtb_address, bytes: dtb, tree, seeded }),
         loads: boot.loads,
+        mirrors: vec![],
         power_key,
     })
 }
@@ -471,15 +476,15 @@ fn conduit(o: &Options, linux: bool) -> Option<Conduit> {
     (start_el(o, linux) < level).then_some(conduit)
 }
 
-fn starts(o: &Options, boot: &Boot, cores: usize, psci: Option<Conduit>, dtb: u64) -> Result<Vec<CoreStart>, BoardError> {
+fn starts(o: &Options, boot: &Boot, cores: usize, psci: Option<Conduit>, dtb: u64) -> Result<Vec<ArmStart>, BoardError> {
     let el = start_el(o, boot.linux);
-    let one = |n: usize| CoreStart { on: n == 0 || psci.is_none(), el, pc: boot.entry, x0: if boot.kernel && n == 0 { dtb } else { 0 } };
-    let mut start: Vec<CoreStart> = (0..cores).map(one).collect();
+    let one = |n: usize| ArmStart { on: n == 0 || psci.is_none(), el, pc: boot.entry, x0: if boot.kernel && n == 0 { dtb } else { 0 } };
+    let mut start: Vec<ArmStart> = (0..cores).map(one).collect();
     for (core, pc) in &boot.entries {
         let Some(start) = start.get_mut(*core) else {
             return Err(refuse(format!("-device loader,cpu-num={core}: the machine has {cores} core(s), counted from 0")));
         };
-        *start = CoreStart { pc: *pc, x0: 0, ..*start };
+        *start = ArmStart { pc: *pc, x0: 0, ..*start };
     }
     Ok(start)
 }

@@ -8,8 +8,12 @@ use proteus_model::DeviceType;
 pub mod flash;
 pub mod fw_cfg;
 pub mod gpio;
+pub mod ide;
 pub mod intc;
+pub mod isa;
 pub mod misc;
+pub mod net;
+pub mod pci;
 pub mod rtc;
 mod sysreg;
 pub mod timer;
@@ -20,18 +24,33 @@ pub mod virtio;
 #[rustfmt::skip]
 pub static REGISTRY: &[&DeviceType] = &[
     &timer::arm_generic::ARM_GENERIC_TIMER,
+    &timer::i8254::I8254,
+    &uart::ns16550::ISA_SERIAL,
+    &uart::ns16550::SERIAL_MM,
     &timer::mips_count::MIPS_CP0_TIMER,
     &uart::pl011::PL011,
     &virtio::blk::VIRTIO_BLK_DEVICE,
+    &virtio::blk::VIRTIO_BLK_PCI,
     &virtio::mmio::VIRTIO_MMIO,
     &virtio::console::VIRTIO_SERIAL_DEVICE,
+    &virtio::console::VIRTIO_SERIAL_PCI,
     &virtio::net::VIRTIO_NET_DEVICE,
+    &virtio::net::VIRTIO_NET_PCI,
     &virtio::rng::VIRTIO_RNG_DEVICE,
+    &virtio::rng::VIRTIO_RNG_PCI,
     &fw_cfg::mmio::FW_CFG_MMIO,
     &flash::cfi::CFI_PFLASH01,
+    &ide::piix4::PIIX4_IDE,
     &intc::gicv2::ARM_GIC_V2,
     &intc::gicv3::ARM_GIC_V3,
+    &intc::i8259::I8259_PAIR,
+    &rtc::mc146818::MC146818RTC,
     &rtc::pl031::PL031,
     &gpio::pl061::PL061,
+    &pci::gt64120::GT64120,
+    &misc::malta_fpga::MALTA_FPGA,
+    &isa::piix4::PIIX4_ISA,
+    &isa::piix4_pm::PIIX4_PM,
+    &net::pcnet::PCNET,
     &misc::unimplemented::UNIMPLEMENTED_DEVICE,
 ];

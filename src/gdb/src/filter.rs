@@ -53,7 +53,20 @@ fn checksum(body: &[u8]) -> [u8; 2] {
     [digit(sum >> 4), digit(sum)]
 }
 
-/// A packet with this body. The body has no bytes that must be escaped.
+/// A packet with this body, in which what stands for something else is escaped.
+pub fn escaped_packet(body: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(body.len());
+    for &byte in body {
+        if matches!(byte, b'#' | b'$' | b'}' | b'*') {
+            escaped.extend([b'}', byte ^ 0x20]);
+        } else {
+            escaped.push(byte);
+        }
+    }
+    packet(&escaped)
+}
+
+/// A packet with this body, as it is.
 pub fn packet(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + 4);
     out.push(b'$');
@@ -121,6 +134,11 @@ mod tests {
         let answer = [b"+", &packet(b"PacketSize=1000;vContSupported+")[..]].concat();
         let more = add_supported(&answer).unwrap();
         assert_eq!(more, [b"+", &packet(b"PacketSize=1000;vContSupported+;qXfer:threads:read+")[..]].concat());
+    }
+
+    #[test]
+    fn what_stands_for_something_else_is_escaped() {
+        assert_eq!(escaped_packet(b"a#1}"), packet(b"a}\x031}]"));
     }
 
     #[test]

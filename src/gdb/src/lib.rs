@@ -274,7 +274,7 @@ impl Session {
         match self.incoming.take(byte) {
             None => Ok(machine),
             Some(Piece::Ours(body)) => {
-                let answer = filter::packet(&self.guest.extension(&body));
+                let answer = filter::escaped_packet(&self.guest.extension(&body));
                 let ack: &[u8] = if self.acknowledge { b"+" } else { b"" };
                 wire(&mut machine, |w| (w.output)(&[ack, &answer].concat()));
                 Ok(machine)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::device::{Bus, WindowKind};
 use crate::ram::Region;
 use crate::types::{DeviceId, Window};
 
@@ -49,12 +50,25 @@ pub(crate) enum What {
     Device(DeviceTarget),
 }
 
-/// One of the three kinds of address.
+/// One of the four kinds of address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plane {
     Memory,
     Pio,
+    PciConfig,
     Sysreg,
+}
+
+impl Plane {
+    /// Where windows of this kind are.
+    pub fn of(kind: WindowKind) -> Plane {
+        match kind {
+            WindowKind::Mmio => Plane::Memory,
+            WindowKind::Pio => Plane::Pio,
+            WindowKind::PciConfig => Plane::PciConfig,
+            WindowKind::Sysreg(_) => Plane::Sysreg,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +79,14 @@ pub(crate) struct Placement {
     pub len: u64,
     pub priority: i32,
     pub what: What,
+}
+
+impl Placement {
+    /// Does this stand in the way of the other?
+    pub fn excludes(&self, other: &Placement) -> bool {
+        let last = |p: &Placement| p.base.saturating_add(p.len - 1);
+        self.plane == other.plane && self.priority == other.priority && self.base <= last(other) && other.base <= last(self)
+    }
 }
 
 /// A piece of the flat map; `base` is the placement's, so offsets count from there.
@@ -136,7 +158,7 @@ impl SpaceBuilder {
         let flat = |plane| flatten(self.placements.iter().filter(|p| p.plane == plane));
         let memory = flat(Plane::Memory)?;
         let largest = (0..memory.len()).max_by_key(|&i| memory[i].last - memory[i].first).unwrap_or(0);
-        Ok(AddressSpace { memory, largest, pio: flat(Plane::Pio)?, sysreg: flat(Plane::Sysreg)?, generation })
+        Ok(AddressSpace { memory, largest, pio: flat(Plane::Pio)?, pci: flat(Plane::PciConfig)?, sysreg: flat(Plane::Sysreg)?, generation })
     }
 }
 
@@ -200,6 +222,7 @@ pub struct AddressSpace {
     /// The largest piece of memory, main memory as a rule: looked at first.
     largest: usize,
     pio: Vec<Piece>,
+    pci: Vec<Piece>,
     sysreg: Vec<Piece>,
     generation: u64,
 }
@@ -224,6 +247,15 @@ impl AddressSpace {
     /// What answers at an I/O port.
     pub fn find_pio(&self, port: u64) -> Option<Mapping<'_>> {
         find(&self.pio, port).map(|p| mapping(p, port))
+    }
+
+    /// What answers in a plane.
+    pub fn find_on(&self, bus: Bus, at: u64) -> Option<Mapping<'_>> {
+        match bus {
+            Bus::Memory => self.find(at),
+            Bus::Pio => self.find_pio(at),
+            Bus::PciConfig => find(&self.pci, at).map(|p| mapping(p, at)),
+        }
     }
 
     /// The device that implements a system register.

@@ -211,10 +211,9 @@ impl MachineBuilder {
         let decl = &info.ty.windows[n];
         let placement = Placement {
             name: format!("{}.{window}", info.name),
-            plane: match decl.kind {
-                WindowKind::Mmio => Plane::Memory,
-                WindowKind::Pio => Plane::Pio,
-                WindowKind::Sysreg(_) => return Err(self.no_such(id, "window to be placed", window)),
+            plane: match Plane::of(decl.kind) {
+                Plane::Sysreg => return Err(self.no_such(id, "window to be placed", window)),
+                plane => plane,
             },
             base,
             len: decl.size.get(&info.props),

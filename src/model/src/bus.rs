@@ -1,6 +1,6 @@
 //! What happens under the device lock: entries into devices, and what follows from them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use crate::address_space::{DeviceTarget, Mapping, Placement, Plane, SpaceBuilder, What};
 use crate::builder::{Backend, DeviceInfo, Sink};
-use crate::device::{Device, Event, Services, SystemRequest, WindowKind};
+use crate::device::{Bus, Device, Event, Services, SystemRequest, WindowKind};
 use crate::machine::{HostEvent, HostEventKind, Machine, count};
 use crate::port::BlockPort;
 use crate::split;
@@ -61,6 +61,8 @@ pub(crate) struct World {
     /// Devices with something in a backlog.
     backlogged: BTreeSet<usize>,
     space: SpaceBuilder,
+    /// Windows that are nowhere because their place is taken, by device and number, and the place.
+    waiting: BTreeMap<(u32, usize), u64>,
     /// Windows whose reads go to their backing memory.
     direct: BTreeSet<(u32, usize)>,
     entropy: u64,
@@ -91,6 +93,7 @@ impl World {
             pending: VecDeque::new(),
             backlogged: BTreeSet::new(),
             space,
+            waiting: BTreeMap::new(),
             direct: BTreeSet::new(),
             entropy: seed,
             resetting: false,
@@ -99,12 +102,12 @@ impl World {
 }
 
 /// The machine with its device lock held.
-pub(crate) struct Bus<'a> {
+pub(crate) struct Locked<'a> {
     pub machine: &'a Machine,
     pub world: &'a mut World,
 }
 
-impl Bus<'_> {
+impl Locked<'_> {
     /// Enters a device, settles it, and gives what `f` gave.
     fn enter<R>(&mut self, id: usize, requester: Option<CoreId>, f: impl FnOnce(&mut dyn Device, &mut Cx<'_>) -> R) -> Result<R, BusFault> {
         let slot = self.world.slots.get_mut(id).ok_or(BusFault::Unmapped)?;
@@ -203,6 +206,50 @@ impl Bus<'_> {
     pub fn register_write(&mut self, target: DeviceTarget, at: u64, width: Width, value: u64, requester: Option<CoreId>) -> Result<(), BusFault> {
         count(&self.machine.counters.writes);
         self.enter(target.device.0 as usize, requester, |d, cx| d.write(cx, target.window, at, width, value))?
+    }
+
+    /// Reads what answers in a plane of addresses; what no one window or memory has whole, byte by
+    /// byte.
+    pub fn bus_read(&mut self, bus: Bus, at: u64, width: Width, requester: Option<CoreId>) -> Result<u64, BusFault> {
+        let space = self.machine.space.load();
+        let bytes = u64::from(width.bytes());
+        match space.find_on(bus, at).ok_or(BusFault::Unmapped)? {
+            Mapping::Ram { region, offset, len_left, .. } if len_left >= bytes && offset.is_multiple_of(bytes) => {
+                region.load(offset, width.bytes()).map_err(|_| BusFault::Unmapped)
+            }
+            Mapping::Device { target, offset, len_left } if len_left >= bytes => self.device_read(target, offset, width, requester),
+            _ if bytes == 1 => Err(BusFault::Unmapped),
+            _ => {
+                let mut value = 0;
+                for i in 0..bytes {
+                    value |= self.bus_read(bus, at.wrapping_add(i), Width::B1, requester)? << (8 * i);
+                }
+                Ok(value)
+            }
+        }
+    }
+
+    /// Writes to what answers in a plane of addresses, as [`Locked::bus_read`] reads.
+    pub fn bus_write(&mut self, bus: Bus, at: u64, width: Width, value: u64, requester: Option<CoreId>) -> Result<(), BusFault> {
+        let space = self.machine.space.load();
+        let bytes = u64::from(width.bytes());
+        let value = value & width.mask();
+        match space.find_on(bus, at).ok_or(BusFault::Unmapped)? {
+            Mapping::Ram { writes_to: Some((target, offset)), len_left, .. } | Mapping::Device { target, offset, len_left } if len_left >= bytes => {
+                self.device_write(target, offset, width, value, requester)
+            }
+            Mapping::Ram { read_only: true, writes_to: None, .. } => Err(BusFault::ReadOnly),
+            Mapping::Ram { region, offset, len_left, writes_to: None, .. } if len_left >= bytes && offset.is_multiple_of(bytes) => {
+                region.store(offset, width.bytes(), value).map_err(|_| BusFault::Unmapped)
+            }
+            _ if bytes == 1 => Err(BusFault::Unmapped),
+            _ => {
+                for i in 0..bytes {
+                    self.bus_write(bus, at.wrapping_add(i), Width::B1, value >> (8 * i) & 0xff, requester)?;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Gives a device an event.
@@ -347,7 +394,8 @@ impl Bus<'_> {
                 // Windows move at run time, and direct reads come and go.
                 for (n, decl) in info.ty.windows.iter().enumerate() {
                     if !matches!(decl.kind, WindowKind::Sysreg(_)) {
-                        self.placed_at(id, n).save(w);
+                        self.world.placed_at(id, n).save(w);
+                        self.world.waiting.get(&(id as u32, n)).copied().save(w);
                         self.world.direct.contains(&(id as u32, n)).save(w);
                     }
                 }
@@ -355,9 +403,9 @@ impl Bus<'_> {
         }
     }
 
-    fn placed_at(&self, id: usize, window: usize) -> Option<u64> {
-        let target = DeviceTarget { device: DeviceId(id as u32), window: Window(window) };
-        self.world.space.placements.iter().find(|p| p.belongs_to(target)).map(|p| p.base)
+    /// Where a window is, if it is anywhere.
+    pub fn placed_at(&self, device: DeviceId, window: usize) -> Option<u64> {
+        self.world.placed_at(device.0 as usize, window)
     }
 
     /// Saves one device's own state.
@@ -367,7 +415,7 @@ impl Bus<'_> {
         }
     }
 
-    /// Loads what [`Bus::save`] wrote.
+    /// Loads what [`Locked::save`] wrote.
     pub fn load(&mut self, r: &mut Reader<'_>) -> Result<(), StateError> {
         self.reset(Reset::Load);
         self.world.entropy = r.u64()?;
@@ -375,7 +423,7 @@ impl Bus<'_> {
         if n as usize != self.world.slots.len() {
             return Err(r.value(n.into()));
         }
-        let mut moved = Vec::new();
+        let (mut moved, mut waiting) = (Vec::new(), BTreeMap::new());
         for (id, info) in self.machine.infos.iter().enumerate() {
             for expected in [info.name.as_str(), info.ty.name] {
                 let found = r.str()?;
@@ -403,10 +451,14 @@ impl Bus<'_> {
                 }
                 for (n, decl) in info.ty.windows.iter().enumerate() {
                     if !matches!(decl.kind, WindowKind::Sysreg(_)) {
-                        let (mut at, mut direct) = (None, false);
+                        let (mut at, mut waits, mut direct) = (None, None, false);
                         at.load(r)?;
+                        waits.load(r)?;
                         direct.load(r)?;
                         moved.push((id, n, at, direct));
+                        if let Some(base) = waits {
+                            waiting.insert((id as u32, n), base);
+                        }
                     }
                 }
                 Ok(())
@@ -415,15 +467,35 @@ impl Bus<'_> {
                 self.world.backlogged.insert(id);
             }
         }
-        for (id, n, at, direct) in moved {
-            let mut cx = Cx { machine: self.machine, world: self.world, me: id, requester: None };
-            if self_placed(cx.world, id, n) != at {
-                cx.move_window(Window(n), at).map_err(|_| r.value(at.unwrap_or(0)))?;
-            }
+        self.place_loaded(&moved, waiting).map_err(|base| r.value(base))?;
+        for (id, n, _, direct) in moved {
             let backing = self.machine.infos[id].backing[n].clone();
             self.world.set_direct(self.machine, id, n, direct, backing);
         }
         self.restore_wires();
+        Ok(())
+    }
+
+    /// Puts windows where a snapshot has them. All leave their places before one comes to another's.
+    /// A place that cannot be is the error, and then nothing is moved.
+    fn place_loaded(&mut self, windows: &[(usize, usize, Option<u64>, bool)], waiting: BTreeMap<(u32, usize), u64>) -> Result<(), u64> {
+        let before = self.world.space.placements.clone();
+        let moved: Vec<_> = windows.iter().filter(|(id, n, at, _)| self.world.placed_at(*id, *n) != *at).collect();
+        for (id, n, ..) in &moved {
+            self.world.take_away(*id, *n);
+        }
+        for (id, n, at, _) in &moved {
+            if let Some(base) = *at
+                && !self.world.put(self.machine, *id, *n, base)
+            {
+                self.world.space.placements = before;
+                return Err(base);
+            }
+        }
+        self.world.waiting = waiting;
+        if !moved.is_empty() {
+            self.world.publish_space(self.machine);
+        }
         Ok(())
     }
 
@@ -482,9 +554,8 @@ impl Bus<'_> {
     }
 }
 
-fn self_placed(world: &World, id: usize, window: usize) -> Option<u64> {
-    let target = DeviceTarget { device: DeviceId(id as u32), window: Window(window) };
-    world.space.placements.iter().find(|p| p.belongs_to(target)).map(|p| p.base)
+fn target(id: usize, window: usize) -> DeviceTarget {
+    DeviceTarget { device: DeviceId(id as u32), window: Window(window) }
 }
 
 fn pins(i: &mut Inspector, name: &str, decls: &[crate::PinDecl], info: &DeviceInfo, level: &mut dyn FnMut(usize) -> Option<bool>) {
@@ -533,19 +604,80 @@ impl World {
     }
 
     /// Publishes the changed address map and gets the cores' attention.
-    fn publish_space(&self, machine: &Machine) -> Result<(), BusFault> {
+    fn publish_space(&self, machine: &Machine) {
         let generation = machine.space.load().generation() + 1;
-        let space = self.space.build(generation).map_err(|error| {
-            tracing::warn!(target: "guest_errors", "address map: {error}");
-            BusFault::Denied
-        })?;
-        machine.space.store(Arc::new(space));
-        machine.kick_all();
-        Ok(())
+        match self.space.build(generation) {
+            Ok(space) => {
+                machine.space.store(Arc::new(space));
+                machine.kick_all();
+            }
+            // Nothing is placed without having been looked at: what is left is memory that is too
+            // short for the window it stands in for.
+            Err(error) => tracing::error!("address map: {error}; it stays as it was"),
+        }
+    }
+
+    /// Where a window is, if it is anywhere.
+    fn placed_at(&self, id: usize, window: usize) -> Option<u64> {
+        self.space.placements.iter().find(|p| p.belongs_to(target(id, window))).map(|p| p.base)
+    }
+
+    /// Takes a window from its place. The map is still to be published.
+    fn take_away(&mut self, id: usize, window: usize) {
+        self.space.placements.retain(|p| !p.belongs_to(target(id, window)));
+    }
+
+    /// Places a window if it fits there and nothing is in the way. The map is still to be published.
+    fn put(&mut self, machine: &Machine, id: usize, window: usize, base: u64) -> bool {
+        let info = &machine.infos[id];
+        let (decl, len) = (&info.ty.windows[window], info.ty.windows[window].size.get(&info.props));
+        let direct = info.backing[window].clone().filter(|_| self.direct.contains(&(id as u32, window)));
+        let new = Placement {
+            name: format!("{}.{}", info.name, decl.name),
+            plane: Plane::of(decl.kind),
+            base,
+            len,
+            priority: decl.priority,
+            what: stands_for(target(id, window), direct),
+        };
+        let fits = len != 0 && base.checked_add(len - 1).is_some();
+        let free = fits && !self.space.placements.iter().any(|p| p.excludes(&new));
+        if free {
+            self.space.placements.push(new);
+        }
+        free
+    }
+
+    fn move_window(&mut self, machine: &Machine, id: usize, window: usize, at: Option<u64>) -> Result<(), BusFault> {
+        let key = (id as u32, window);
+        let placed = self.placed_at(id, window);
+        match self.waiting.get(&key) {
+            Some(base) if Some(*base) == at => return Err(BusFault::Denied),
+            None if placed == at => return Ok(()),
+            _ => {}
+        }
+        self.waiting.remove(&key);
+        self.take_away(id, window);
+        let refused = at.filter(|base| !self.put(machine, id, window, *base));
+        if placed.is_some() {
+            // Somebody may have waited for the place.
+            for ((id, window), base) in std::mem::take(&mut self.waiting) {
+                if !self.put(machine, id as usize, window, base) {
+                    self.waiting.insert((id, window), base);
+                }
+            }
+        }
+        if placed.is_some() || (at.is_some() && refused.is_none()) {
+            self.publish_space(machine);
+        }
+        refused.map_or(Ok(()), |base| {
+            self.waiting.insert(key, base);
+            Err(BusFault::Denied)
+        })
     }
 
     fn set_direct(&mut self, machine: &Machine, id: usize, window: usize, on: bool, backing: Option<Arc<crate::ram::Region>>) {
-        let target = DeviceTarget { device: DeviceId(id as u32), window: Window(window) };
+        let target = target(id, window);
         let Some(region) = backing else { return };
         let key = (id as u32, window);
         if self.direct.contains(&key) == on {
@@ -556,12 +688,19 @@ impl World {
         } else {
             self.direct.remove(&key);
         }
-        let what = if on { What::Ram { region, offset: 0, read_only: true, writes_to: Some(target) } } else { What::Device(target) };
+        let what = stands_for(target, on.then_some(region));
         for p in self.space.placements.iter_mut().filter(|p| p.belongs_to(target)) {
             p.what = what.clone();
         }
-        // The places are the same ones as before, so it can only fail if the memory is too short.
-        let _ = self.publish_space(machine);
+        self.publish_space(machine);
+    }
+}
+
+/// What a window puts at its addresses: the device, or memory that stands in for its reads.
+fn stands_for(target: DeviceTarget, direct: Option<Arc<crate::ram::Region>>) -> What {
+    match direct {
+        Some(region) => What::Ram { region, offset: 0, read_only: true, writes_to: Some(target) },
+        None => What::Device(target),
     }
 }
 
@@ -581,8 +720,8 @@ impl Cx<'_> {
         &mut self.world.slots[self.me]
     }
 
-    fn bus(&mut self) -> Bus<'_> {
-        Bus { machine: self.machine, world: self.world }
+    fn bus(&mut self) -> Locked<'_> {
+        Locked { machine: self.machine, world: self.world }
     }
 
     /// Should the n-th report of a device be logged? The first ones, then each power of two.
@@ -770,38 +909,22 @@ impl Services for Cx<'_> {
         self.machine.wall_base.load(Ordering::Relaxed).wrapping_add(self.now())
     }
 
+    fn bus_read(&mut self, bus: Bus, at: u64, width: Width) -> Result<u64, BusFault> {
+        let requester = self.requester;
+        self.bus().bus_read(bus, at, width, requester)
+    }
+
+    fn bus_write(&mut self, bus: Bus, at: u64, width: Width, value: u64) -> Result<(), BusFault> {
+        let requester = self.requester;
+        self.bus().bus_write(bus, at, width, value, requester)
+    }
+
     fn move_window(&mut self, w: Window, at: Option<u64>) -> Result<(), BusFault> {
-        let machine = self.machine;
-        let info = &machine.infos[self.me];
-        let decl = info.ty.windows.get(w.0).ok_or(BusFault::Unmapped)?;
-        let plane = match decl.kind {
-            WindowKind::Mmio => Plane::Memory,
-            WindowKind::Pio => Plane::Pio,
-            WindowKind::Sysreg(_) => return Err(BusFault::Denied),
-        };
-        let target = DeviceTarget { device: DeviceId(self.me as u32), window: w };
-        let before = self.world.space.placements.clone();
-        if self_placed(self.world, self.me, w.0) == at {
-            return Ok(());
+        let decl = self.machine.infos[self.me].ty.windows.get(w.0).ok_or(BusFault::Unmapped)?;
+        if matches!(decl.kind, WindowKind::Sysreg(_)) {
+            return Err(BusFault::Denied);
         }
-        let was = before.iter().find(|p| p.belongs_to(target));
-        let what = was.map_or(What::Device(target), |p| p.what.clone());
-        self.world.space.placements.retain(|p| !p.belongs_to(target));
-        if let Some(base) = at {
-            self.world.space.placements.push(Placement {
-                name: format!("{}.{}", info.name, decl.name),
-                plane,
-                base,
-                len: decl.size.get(&info.props),
-                priority: decl.priority,
-                what,
-            });
-        }
-        let result = self.world.publish_space(machine);
-        if result.is_err() {
-            self.world.space.placements = before;
-        }
-        result
+        self.world.move_window(self.machine, self.me, w.0, at)
     }
 
     fn set_direct(&mut self, w: Window, on: bool) {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::device::{DeviceType, PortKind};
+use crate::device::{DeviceType, PortKind, WindowKind};
 use crate::machine::HostEventKind;
 use crate::register::RegisterInfo;
 use crate::testing::{Bench, RAM_BASE, RAM_LEN};
@@ -102,6 +102,8 @@ pub enum Step {
     Host(HostEventKind),
     /// Time passes.
     Advance(u64),
+    /// Firmware gives a PCI function its places, without which little of it can be reached.
+    EnablePci,
 }
 
 /// A random step for this device.
@@ -111,6 +113,10 @@ pub fn random_step(bench: &Bench, ty: &'static DeviceType, rng: &mut Rng) -> Ste
         let at = offset(bench, ty, window, rng);
         (rng.below(2) as u16, window, at, Width::ALL[[2, 2, 2, 0, 1, 3][rng.below(6) as usize]])
     };
+    let pci = ty.windows.iter().any(|w| w.kind == WindowKind::PciConfig);
+    if pci && rng.below(16) == 0 {
+        return Step::EnablePci;
+    }
     match rng.below(20) {
         0..8 if !ty.windows.is_empty() => {
             let (core, window, at, width) = access(rng);
@@ -184,6 +190,10 @@ pub fn apply(bench: &Bench, step: &Step) -> Outcome {
         }
         Step::Advance(ns) => {
             bench.advance(*ns);
+            Ok(0)
+        }
+        Step::EnablePci => {
+            bench.enable_pci();
             Ok(0)
         }
     }

@@ -150,8 +150,18 @@ pub trait Services {
     /// virtual time.
     fn wall_clock(&self) -> u64;
 
+    /// Reads what answers at `at` in a plane of addresses, as the core would whose access is being
+    /// served: a bridge forwards cycles with it. Values are little-endian: the byte at `at` is the
+    /// lowest. [`BusFault::Unmapped`] if nothing answers, [`BusFault::Busy`] if it is a device that
+    /// is being entered already, this one for instance.
+    fn bus_read(&mut self, bus: Bus, at: u64, width: Width) -> Result<u64, BusFault>;
+
+    /// Writes to what answers at `at` in a plane of addresses, as [`Services::bus_read`] reads.
+    fn bus_write(&mut self, bus: Bus, at: u64, width: Width, value: u64) -> Result<(), BusFault>;
+
     /// Moves one of the device's own windows (a PCI base address register), or unmaps it.
-    /// A place that is taken at the same priority is refused.
+    /// A place that is taken at the same priority is refused: the window is then nowhere, and
+    /// comes to its place as soon as what took it has moved away.
     fn move_window(&mut self, w: Window, at: Option<u64>) -> Result<(), BusFault>;
 
     /// Turns direct reads through [`Device::backing`] on or off for one of the device's windows.
@@ -209,8 +219,23 @@ pub enum WindowKind {
     Mmio,
     /// I/O ports (x86, and PCI I/O space elsewhere).
     Pio,
+    /// PCI configuration space. The board places the window of a function, 4096 bytes long, at
+    /// `bus << 20 | device << 15 | function << 12`, as the enhanced configuration mechanism has it
+    /// (PCI Express Base Specification, 7.2.2).
+    PciConfig,
     /// System-register keys, from this first one on; they are not placed by the board.
     Sysreg(u32),
+}
+
+/// A plane of addresses that a device can access by [`Services::bus_read`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// Physical memory addresses: [`WindowKind::Mmio`], and memory.
+    Memory,
+    /// I/O ports: [`WindowKind::Pio`].
+    Pio,
+    /// PCI configuration space: [`WindowKind::PciConfig`].
+    PciConfig,
 }
 
 /// What to do with an access narrower than the narrowest implemented width.
@@ -277,6 +302,11 @@ impl WindowDecl {
     /// An I/O port window of fixed size.
     pub const fn pio(name: &'static str, size: u64, access: AccessRule) -> WindowDecl {
         WindowDecl { name, size: WindowSize::Fixed(size), kind: WindowKind::Pio, access, priority: 0 }
+    }
+
+    /// The configuration space of a PCI function, named "config"; see [`WindowKind::PciConfig`].
+    pub const fn pci_config() -> WindowDecl {
+        WindowDecl { name: "config", size: WindowSize::Fixed(0x1000), kind: WindowKind::PciConfig, access: AccessRule::new(Width::B1, Width::B4), priority: 0 }
     }
 
     /// `count` system-register keys from `first` on.

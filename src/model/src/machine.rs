@@ -9,10 +9,10 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::address_space::{AddressSpace, Mapping, Plane, What};
 use crate::builder::{Backend, BuildError, DeviceInfo, MachineBuilder, Sink};
-use crate::bus::{Bus, World};
+use crate::bus::{Locked, World};
 use crate::clock::Clock;
 use crate::core_lines::CoreLines;
-use crate::device::{DeviceType, Event, SystemRequest, WindowKind};
+use crate::device::{Bus, DeviceType, Event, SystemRequest, WindowKind};
 use crate::fdt::{NodeBuilder, Placed};
 use crate::port::{EntropySource, HostEntropy};
 use crate::property::Props;
@@ -299,9 +299,9 @@ impl Machine {
     }
 
     /// Does something under the device lock, and what follows from it.
-    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Bus<'_>) -> R) -> R {
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Locked<'_>) -> R) -> R {
         let mut world = self.world.lock();
-        let mut bus = Bus { machine: self, world: &mut world };
+        let mut bus = Locked { machine: self, world: &mut world };
         let result = f(&mut bus);
         bus.finish();
         result
@@ -366,6 +366,16 @@ impl Machine {
             Some(Mapping::Device { target, offset, .. }) => self.with(|b| b.device_write(target, offset, width, value & width.mask(), Some(core))),
             _ => Err(BusFault::Unmapped),
         }
+    }
+
+    /// A core reads from a plane of addresses; values are little-endian.
+    pub fn bus_read(&self, core: CoreId, bus: Bus, at: u64, width: Width) -> Result<u64, BusFault> {
+        self.with(|b| b.bus_read(bus, at, width, Some(core)))
+    }
+
+    /// A core writes to a plane of addresses, as [`Machine::bus_read`] reads.
+    pub fn bus_write(&self, core: CoreId, bus: Bus, at: u64, width: Width, value: u64) -> Result<(), BusFault> {
+        self.with(|b| b.bus_write(bus, at, width, value, Some(core)))
     }
 
     /// Does a device implement this system register?
@@ -546,7 +556,7 @@ impl Machine {
         })
     }
 
-    fn load_from(&self, bus: &mut Bus<'_>, r: &mut Reader<'_>) -> Result<(), StateError> {
+    fn load_from(&self, bus: &mut Locked<'_>, r: &mut Reader<'_>) -> Result<(), StateError> {
         let name = r.str()?;
         if name != self.name {
             return Err(StateError::Field { at: r.at(), found: name.into(), expected: self.name.clone() });
@@ -614,6 +624,7 @@ impl Machine {
                 kind: match p.plane {
                     Plane::Memory => WindowKind::Mmio,
                     Plane::Pio => WindowKind::Pio,
+                    Plane::PciConfig => WindowKind::PciConfig,
                     Plane::Sysreg => WindowKind::Sysreg(p.base as u32),
                 },
                 base: p.base,
@@ -621,6 +632,11 @@ impl Machine {
                 priority: p.priority,
             })
             .collect()
+    }
+
+    /// Where a device's window is at present, if it is anywhere.
+    pub fn window_base(&self, device: DeviceId, window: usize) -> Option<u64> {
+        self.with(|b| b.placed_at(device, window))
     }
 
     /// Where a device is placed and how it is wired, for its device-tree node; calls `f` with the

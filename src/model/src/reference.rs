@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::ram::Region;
 use crate::{
-    AccessRule, BusFault, CoreId, Count, Device, DeviceType, Event, FdtHook, Inspector, PinDecl, PortDecl, PortKind, PropertyDecl, PropertyDefault,
+    AccessRule, Bus, BusFault, CoreId, Count, Device, DeviceType, Event, FdtHook, Inspector, PinDecl, PortDecl, PortKind, PropertyDecl, PropertyDefault,
     PropertyKind, Props, Reader, Services, State, StateError, SystemRequest, Width, Window, WindowDecl, Writer, registers,
 };
 
@@ -117,6 +117,7 @@ impl Device for Reference {
             COMMAND if value == 1 => cx.system(SystemRequest::PowerOff),
             COMMAND if value == 3 => self.nonvolatile += 1,
             COMMAND if value == 2 => cx.move_window(REGS, Some(0x2_0000_0000))?,
+            COMMAND if value >= 0x1000 => cx.move_window(REGS, Some(value))?,
             BANKED => {
                 if let Some(bank) = cx.requester().and_then(|CoreId(n)| self.banked.get_mut(usize::from(n))) {
                     *bank = value as u32;
@@ -248,6 +249,43 @@ faulty!(RESET_COUNTS, 3);
 faulty!(NOT_REPEATABLE, 4);
 faulty!(NEVER_CHANGES, 5);
 faulty!(ALARMS_FOREVER, 6);
+
+/// A PCI function whose memory window forwards: below 0x800 to I/O ports, above to configuration
+/// space.
+#[derive(State)]
+pub struct Bridge {
+    latch: u32,
+}
+
+impl Bridge {
+    fn beyond(at: u64) -> (Bus, u64) {
+        if at < 0x800 { (Bus::Pio, at) } else { (Bus::PciConfig, (at & 0x700) << 7 | at & 0xff) }
+    }
+}
+
+impl Device for Bridge {
+    fn read(&mut self, cx: &mut dyn Services, w: Window, at: u64, size: Width) -> Result<u64, BusFault> {
+        let (bus, to) = Bridge::beyond(at);
+        if w == Window(1) { cx.bus_read(bus, to, size) } else { Ok(u64::from(self.latch) >> (8 * (at & 3))) }
+    }
+    fn write(&mut self, cx: &mut dyn Services, w: Window, at: u64, size: Width, value: u64) -> Result<(), BusFault> {
+        let (bus, to) = Bridge::beyond(at);
+        if w == Window(1) {
+            return cx.bus_write(bus, to, size, value);
+        }
+        self.latch = value as u32 | u32::from(cx.requester().map_or(0, |c| c.0)) << 24;
+        Ok(())
+    }
+}
+
+pub static BRIDGE: DeviceType = DeviceType {
+    windows: &[
+        WindowDecl::pci_config(),
+        WindowDecl::mmio("forward", 0x1000, AccessRule::new(Width::B1, Width::B4)),
+        WindowDecl::pio("ports", 4, AccessRule::new(Width::B1, Width::B4)),
+    ],
+    ..DeviceType::new("bridge", "Bridge", |_| Ok(Box::new(Bridge { latch: 0 })))
+};
 
 /// Memory that is read directly until a write to it, as flash in its read-array mode.
 #[derive(State)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::builder::MachineBuilder;
-use crate::device::{DeviceType, PortKind, WindowKind};
+use crate::device::{Bus, DeviceType, PortKind, WindowKind};
 use crate::machine::{HostEvent, HostEventKind, Machine};
 use crate::port::{BlockPort, CharPort, FramePort};
 use crate::property::Props;
@@ -22,6 +22,12 @@ pub const RAM_BASE: u64 = 0x4000_0000;
 pub const RAM_LEN: u64 = 1 << 20;
 /// Where the first memory window of a bench's device is; the others follow.
 const WINDOW_BASE: u64 = 0x1_0000_0000;
+/// Where the configuration space of a bench's device is: device 1 of bus 0.
+const CONFIG_BASE: u64 = 1 << 15;
+/// Where [`Bench::enable_pci`] puts memory.
+const PCI_MEMORY: u64 = 0x8000_0000;
+/// Where [`Bench::enable_pci`] puts I/O ports.
+const PCI_IO: u64 = 0xc000;
 /// Length of a bench's block images.
 const IMAGE_LEN: usize = 1 << 20;
 
@@ -120,8 +126,6 @@ pub struct Bench {
     /// The memory at [`RAM_BASE`].
     pub ram: Arc<Region>,
     ty: &'static DeviceType,
-    /// Address or first key of each window.
-    bases: Vec<u64>,
     sizes: Vec<u64>,
     captures: Vec<Arc<Capture>>,
     images: Vec<Option<Arc<MemoryImage>>>,
@@ -135,16 +139,16 @@ impl Bench {
         let ram = Region::new("ram", RAM_LEN).unwrap_or_else(|e| panic!("{e}"));
         b.ram(RAM_BASE, &ram);
         let device = b.device(ty, "dut", props.clone()).unwrap_or_else(|e| panic!("{e}"));
-        let (mut memory, mut pio) = (WINDOW_BASE, 0x100);
-        let (mut bases, mut sizes) = (vec![], vec![]);
+        let (mut memory, mut pio, mut config) = (WINDOW_BASE, 0x100, CONFIG_BASE);
+        let mut sizes = vec![];
         for window in ty.windows {
             let size = window.size.get(&props);
             let next = match window.kind {
                 WindowKind::Sysreg(first) => &mut u64::from(first),
                 WindowKind::Mmio => &mut memory,
                 WindowKind::Pio => &mut pio,
+                WindowKind::PciConfig => &mut config,
             };
-            bases.push(*next);
             sizes.push(size);
             if !matches!(window.kind, WindowKind::Sysreg(_)) {
                 b.place(device, window.name, *next).unwrap_or_else(|e| panic!("{e}"));
@@ -165,7 +169,7 @@ impl Bench {
             images.push((port.kind == PortKind::Block).then_some(image));
         }
         let machine = b.build().unwrap_or_else(|e| panic!("{e}"));
-        Bench { machine, device, ram, ty, bases, sizes, captures, images }
+        Bench { machine, device, ram, ty, sizes, captures, images }
     }
 
     fn window(&self, name: &str) -> usize {
@@ -182,25 +186,67 @@ impl Bench {
         self.ty.port(name).unwrap_or_else(|| panic!("{} has no port '{name}'", self.ty.name))
     }
 
-    /// A read by `core` at an offset in a window (a key's distance from the first, for system
-    /// registers).
+    /// Address of an offset in a window, or key; `None` while the window is nowhere.
+    fn address(&self, window: usize, at: u64) -> Option<u64> {
+        let base = match self.ty.windows[window].kind {
+            WindowKind::Sysreg(first) => Some(first.into()),
+            _ => self.machine.window_base(self.device, window),
+        };
+        base.map(|base| base.wrapping_add(at))
+    }
+
+    /// A read by `core` at an offset in a window, wherever that is at present (a key's distance
+    /// from the first, for system registers).
     pub fn read_at(&self, core: u16, window: usize, at: u64, width: Width) -> Result<u64, BusFault> {
-        let (core, at) = (CoreId(core), self.bases[window].wrapping_add(at));
+        let (core, at) = (CoreId(core), self.address(window, at).ok_or(BusFault::Unmapped)?);
         match self.ty.windows[window].kind {
             WindowKind::Mmio => self.machine.read(core, at, width),
             WindowKind::Pio => self.machine.pio_read(core, at, width),
+            WindowKind::PciConfig => self.machine.bus_read(core, Bus::PciConfig, at, width),
             WindowKind::Sysreg(_) => self.machine.sysreg_read(core, at as u32).unwrap_or(Err(BusFault::Unmapped)),
         }
     }
 
     /// A write by `core`, as [`Bench::read_at`].
     pub fn write_at(&self, core: u16, window: usize, at: u64, width: Width, value: u64) -> Result<(), BusFault> {
-        let (core, at) = (CoreId(core), self.bases[window].wrapping_add(at));
+        let (core, at) = (CoreId(core), self.address(window, at).ok_or(BusFault::Unmapped)?);
         match self.ty.windows[window].kind {
             WindowKind::Mmio => self.machine.write(core, at, width, value),
             WindowKind::Pio => self.machine.pio_write(core, at, width, value),
+            WindowKind::PciConfig => self.machine.bus_write(core, Bus::PciConfig, at, width, value),
             WindowKind::Sysreg(_) => self.machine.sysreg_write(core, at as u32, value).unwrap_or(Err(BusFault::Unmapped)),
         }
+    }
+
+    /// Does what firmware does with a PCI function: finds out how long its base address registers'
+    /// windows are, gives each a place, and turns on memory, I/O and bus mastering. Does nothing
+    /// with a device that is none.
+    pub fn enable_pci(&self) {
+        let Some(config) = self.ty.windows.iter().position(|w| w.kind == WindowKind::PciConfig) else { return };
+        let read = |at: u64| self.read_at(0, config, at, Width::B4).unwrap_or(0) as u32;
+        let write = |at: u64, value: u32| {
+            let _ = self.write_at(0, config, at, Width::B4, value.into());
+        };
+        write(4, 0);
+        let (mut memory, mut io) = (PCI_MEMORY, PCI_IO);
+        let mut at = 0x10;
+        while at < 0x28 {
+            write(at, u32::MAX);
+            let found = read(at);
+            let ports = found & 1 != 0;
+            let size = u64::from((found & if ports { !3 } else { !15 }).wrapping_neg());
+            let next = if ports { &mut io } else { &mut memory };
+            let base = if size == 0 { 0 } else { next.next_multiple_of(size) };
+            write(at, base as u32);
+            *next = base.max(*next) + size;
+            // A register of 64 bits has the next one for its high half.
+            if !ports && found & 6 == 4 {
+                at += 4;
+                write(at, (base >> 32) as u32);
+            }
+            at += 4;
+        }
+        write(4, 7);
     }
 
     /// A read by core 0.

@@ -300,13 +300,90 @@ fn windows_move_and_stay_where_a_snapshot_has_them() {
     let before = (b.machine.save(), b.machine.space_generation());
     b.write32("regs", COMMAND, 2);
     assert!(b.machine.space_generation() > before.1 && b.machine.core_lines(CoreId(0)).unwrap().kicked());
-    assert_eq!(b.read("regs", SCRATCH, Width::B4), Err(BusFault::Unmapped));
+    assert_eq!(b.machine.read(CoreId(0), 0x1_0000_0004, Width::B4), Err(BusFault::Unmapped));
     assert_eq!(b.machine.read(CoreId(0), 0x2_0000_0004, Width::B4), Ok(1));
     let moved = b.machine.save();
     b.machine.load(&before.0).unwrap();
-    assert!(b.read("regs", SCRATCH, Width::B4).is_ok());
+    assert!(b.machine.read(CoreId(0), 0x1_0000_0004, Width::B4).is_ok());
     b.machine.load(&moved).unwrap();
     assert!(b.machine.read(CoreId(0), 0x2_0000_0004, Width::B4).is_ok());
+}
+
+#[test]
+fn a_window_waits_until_its_place_is_free() {
+    // System registers there can be only once.
+    static MOVES: DeviceType = DeviceType { windows: &[WindowDecl::mmio("regs", 0x1000, AccessRule::WORD)], ..REFERENCE };
+    let mut b = MachineBuilder::new("m", 1);
+    for (n, name) in ["a", "b"].into_iter().enumerate() {
+        let id = b.device(&MOVES, name, Props::new(&MOVES)).unwrap();
+        b.place(id, "regs", 0x1000 * (n as u64 + 1)).unwrap();
+    }
+    let m = b.build().unwrap();
+    let place = |name: &str| m.window_base(m.device(name).unwrap(), 0);
+    let go = |from: u64, to: u64| m.write(CoreId(0), from + COMMAND, Width::B4, to);
+    let generation = m.space_generation();
+    assert_eq!(go(0x1000, 0x2ff0), Err(BusFault::Denied), "the other one is there");
+    assert_eq!((place("a"), place("b")), (None, Some(0x2000)));
+    assert_eq!(m.space_generation(), generation + 1);
+    let saved = m.save();
+    go(0x2000, 0x2000).unwrap();
+    assert_eq!(m.space_generation(), generation + 1, "a move to the same place changes nothing");
+    for _ in 0..2 {
+        go(0x2000, 0x8000).unwrap();
+        assert_eq!((place("a"), place("b")), (Some(0x2ff0), Some(0x8000)));
+        assert_eq!(m.read(CoreId(0), 0x2ff4, Width::B4), Ok(1));
+        m.load(&saved).unwrap();
+        assert_eq!((place("a"), place("b")), (None, Some(0x2000)), "the wait is in the snapshot");
+        assert_eq!(m.save(), saved);
+    }
+    // Two that change their places can be loaded whichever comes first.
+    go(0x2000, 0x1000).unwrap();
+    go(0x2ff0, 0x2000).unwrap();
+    let swapped = m.save();
+    go(0x2000, 0x8000).unwrap();
+    go(0x1000, 0x2000).unwrap();
+    go(0x8000, 0x1000).unwrap();
+    m.load(&swapped).unwrap();
+    assert_eq!((place("a"), place("b")), (Some(0x2000), Some(0x1000)));
+    assert_eq!(go(0x1000, u32::MAX.into()), Ok(()));
+}
+
+#[test]
+fn a_bridge_reaches_the_other_planes_with_its_requester() {
+    let mut b = MachineBuilder::new("m", 2);
+    let (from, to) = (b.device(&BRIDGE, "from", Props::new(&BRIDGE)).unwrap(), b.device(&BRIDGE, "to", Props::new(&BRIDGE)).unwrap());
+    b.place(from, "forward", 0x1000).unwrap();
+    b.place(from, "config", 0).unwrap();
+    b.place(to, "config", 1 << 15).unwrap();
+    b.place(to, "ports", 0x70).unwrap();
+    let m = b.build().unwrap();
+    let (config, ports) = (0x1000 + 0x900, 0x1000 + 0x70);
+    m.write(CoreId(1), config, Width::B4, 0x33_4455).unwrap();
+    assert_eq!(m.read(CoreId(0), config, Width::B4), Ok(0x0133_4455), "core 1 wrote it");
+    assert_eq!(m.read(CoreId(0), ports + 1, Width::B2), Ok(0x3344));
+    assert_eq!(m.bus_read(CoreId(0), Bus::PciConfig, 1 << 15 | 2, Width::B2), Ok(0x0133));
+    assert_eq!(m.bus_read(CoreId(0), Bus::Memory, config, Width::B4), Ok(0x0133_4455));
+    m.write(CoreId(0), ports, Width::B1, 0x99).unwrap();
+    assert_eq!(m.bus_read(CoreId(0), Bus::Pio, 0x70, Width::B1), Ok(0x99));
+    for (at, fault) in [(0x1800, BusFault::Busy), (0x1a00, BusFault::Unmapped), (0x1074, BusFault::Unmapped), (0x1072, BusFault::Unmapped)] {
+        assert_eq!(m.read(CoreId(0), at, Width::B4), Err(fault), "{at:#x}");
+        assert_eq!(m.write(CoreId(0), at, Width::B4, 0), Err(fault), "{at:#x}");
+    }
+    assert_eq!(m.windows().iter().filter(|w| w.kind == WindowKind::PciConfig).map(|w| w.base).collect::<Vec<_>>(), [0, 1 << 15]);
+}
+
+#[test]
+fn the_planes_are_apart_and_memory_is_reached_too() {
+    let mut b = MachineBuilder::new("m", 1);
+    let (ram, rom) = (ram::Region::new("ram", 0x1000).unwrap(), ram::Region::new("rom", 0x1000).unwrap());
+    b.ram(0, &ram).rom(0x1000, &rom);
+    let m = b.build().unwrap();
+    let core = CoreId(0);
+    m.bus_write(core, Bus::Memory, 0xffd, Width::B2, 0x1_2345).unwrap();
+    assert_eq!((m.bus_read(core, Bus::Memory, 0xffd, Width::B4), ram.load(0xffe, 1)), (Ok(0x2345), Ok(0x23)));
+    assert_eq!(m.bus_write(core, Bus::Memory, 0x1000, Width::B4, 0), Err(BusFault::ReadOnly));
+    assert_eq!(m.bus_read(core, Bus::Pio, 0, Width::B1), Err(BusFault::Unmapped));
+    assert_eq!(m.bus_read(core, Bus::Memory, 0x1ffe, Width::B4), Err(BusFault::Unmapped));
 }
 
 #[test]

@@ -232,7 +232,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
     refuse_missing(config)?;
     let plan = Plan::new(config, board)?;
     let mut b = board_config(config, board, &plan)?;
-    let mut storage = Storage::open(config)?;
+    let mut storage = Storage::open(config, board)?;
     let mut networks = Networks::start(config)?;
     let control = Control::new();
     let consoles = Consoles::new(config, &control)?;
@@ -245,10 +245,11 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         serials.push(binding);
         shared.extend(monitor);
     }
-    let plugged = devices::plug(config, &mut Backends { storage: &mut storage, networks: &mut networks, consoles: &consoles })?;
+    let plugged = devices::plug(config, board, &mut Backends { storage: &mut storage, networks: &mut networks, consoles: &consoles })?;
     b.devices = plugged.devices;
     b.loader = plugged.loader;
     b.pflash = std::mem::take(&mut storage.pflash);
+    b.ide = std::mem::take(&mut storage.ide);
     let subject = Arc::new(OnceLock::new());
     start_monitors(config, &consoles, &shared, &subject)?;
     let debugger = super::gdb::start(config, &consoles, &control, &subject)?;

@@ -2,8 +2,8 @@
 
 use proteus_devices::REGISTRY;
 use proteus_loader::Kernel;
-use proteus_machines::{Backend, LoaderContents, LoaderItem, PlugIn};
-use proteus_model::{DeviceType, PortKind, Props, Value};
+use proteus_machines::{Backend, Board, LoaderContents, LoaderItem, PlugIn};
+use proteus_model::{DeviceType, PortKind, Props, Value, WindowKind};
 
 use super::chardevs::{Binding, Consoles};
 use super::network::{NetLink, Networks};
@@ -15,14 +15,10 @@ use crate::keyval::KeyValues;
 /// The most that a `-device loader` reads.
 const LARGEST_FILE: u64 = 1 << 32;
 
-/// The device of `if=virtio`.
-const DISK: &str = "virtio-blk-device";
 /// What has ports for consoles and agents.
 const SERIAL: &str = "virtio-serial-device";
 /// Its ports, which the command line adds as devices of their own.
 pub const SERIAL_PORTS: &[(&str, &str)] = &[("virtconsole", "Console port of a virtio-serial device"), ("virtserialport", "Port of a virtio-serial device")];
-/// The device of `-nic` without a model.
-const NIC: &str = "virtio-net-device";
 
 /// What is at the host's end of a plugged-in device's port, to be connected when the machine is
 /// built.
@@ -87,12 +83,14 @@ pub fn find(name: &str) -> Result<&'static DeviceType, Problem> {
 }
 
 /// Makes all devices of the command line.
-pub fn plug(config: &Config, backends: &mut Backends<'_>) -> Result<Plugged, UsageError> {
+pub fn plug(config: &Config, board: &Board, backends: &mut Backends<'_>) -> Result<Plugged, UsageError> {
     check_globals(config)?;
     let mut out = Plugged::default();
     for nic in std::mem::take(&mut backends.networks.nics) {
+        let virtio = format!("virtio-net-{}", board.virtio);
         let model = match nic.model.as_deref() {
-            None | Some("virtio") => NIC,
+            None => board.network,
+            Some("virtio") => &virtio,
             Some(model) => model,
         };
         let mut given = DeviceConfig { driver: model.into(), id: nic.id, properties: KeyValues::default() };
@@ -117,9 +115,10 @@ pub fn plug(config: &Config, backends: &mut Backends<'_>) -> Result<Plugged, Usa
         let ty = find(&device.driver).map_err(|p| p.at(&config.program, "-device"))?;
         out.add(config, ty, &without_rng(config, device).map_err(|p| p.at(&config.program, &at))?, &at, backends)?;
     }
+    let name = format!("virtio-blk-{}", board.virtio);
     for disk in std::mem::take(&mut backends.storage.virtio) {
-        let ty = find(DISK).map_err(|p| p.at(&config.program, "-drive if=virtio"))?;
-        let given = DeviceConfig { driver: DISK.into(), id: None, properties: KeyValues::default() };
+        let ty = find(&name).map_err(|p| p.at(&config.program, "-drive if=virtio"))?;
+        let given = DeviceConfig { driver: name.clone(), id: None, properties: KeyValues::default() };
         let Some(port) = ty.ports.iter().find(|p| p.kind == PortKind::Block) else { continue };
         let name = out.add(config, ty, &given, "-drive if=virtio", backends)?;
         // The property that refers to an image must be given, and here nobody gave one.
@@ -137,6 +136,8 @@ impl Plugged {
         let fail = |e: &dyn std::fmt::Display| Problem(e.to_string()).at(&config.program, at);
         let mut properties = given.properties.clone();
         let bus = properties.take("bus");
+        let pci = ty.windows.iter().any(|w| w.kind == WindowKind::PciConfig);
+        let addr = if pci { properties.take("addr") } else { None };
         let mut props = Props::new(ty);
         let transport = ty.properties.iter().any(|p| p.name == "force-legacy");
         for g in config.globals.iter().filter(|g| g.driver == ty.name || transport && is_transport(g)) {
@@ -152,7 +153,7 @@ impl Plugged {
         // Each has a name, by which its ports are found again when the machine is built.
         let name = given.id.clone().unwrap_or_else(|| format!("peripheral-anon.{}", self.devices.len()));
         let user = format!("device '{}'", given.id.as_deref().unwrap_or(ty.name));
-        self.devices.push(PlugIn { ty, id: Some(name.clone()), bus, props: props.clone(), backends: Vec::new() });
+        self.devices.push(PlugIn { ty, id: Some(name.clone()), bus, addr, nic: at == "-nic", props: props.clone(), backends: Vec::new() });
         for port in ty.ports {
             let Some(id) = props.str(port.name) else { continue };
             let (backend, peer) = match port.kind {

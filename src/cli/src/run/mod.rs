@@ -44,7 +44,10 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     }
     let mut emulator = build::build(config, target)?;
     if let Some(path) = &config.dumpdtb {
-        std::fs::write(path, &emulator.built.dtb)
+        let Some(dtb) = &emulator.built.dtb else {
+            return Err(Problem::new("this board gives the guest no device tree").at(&config.program, "-machine dumpdtb"));
+        };
+        std::fs::write(path, &dtb.bytes)
             .map_err(|e| Problem(format!("cannot write '{}': {e}", path.display())).at(&config.program, "-machine dumpdtb"))?;
         crate::print(&format!("dtb dumped to {}. Exiting.\n", path.display()));
         return Ok(0);

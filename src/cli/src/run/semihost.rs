@@ -451,7 +451,7 @@ impl Host {
 /// tree tell: heap and stack of a program that asks.
 fn heap(ram: u64, memory: u64, built: &BuiltBoard) -> (u64, u64) {
     let end = ram.saturating_add(memory);
-    let tree = built.dtb_address..built.dtb_address.saturating_add(built.dtb.len() as u64);
+    let tree = built.dtb.as_ref().map_or(0..0, |dtb| dtb.range());
     let middle = ram + memory / 2;
     if tree.contains(&middle) { (tree.end, end) } else { (middle, if tree.start > middle { tree.start } else { end }) }
 }

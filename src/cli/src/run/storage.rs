@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use proteus_host::block::{BlockBackend, BlockGraph, BlockSpec, DriveSpec, Interface};
+use proteus_machines::{Board, DriveInterface, IdeDrive};
 use proteus_model::BlockPort;
 
 use super::chardevs::option_text;
@@ -56,17 +57,19 @@ pub struct Storage {
     named: BTreeMap<String, Entry>,
     /// Drives that the board makes a device for, in their order.
     pub virtio: Vec<Arc<dyn BlockPort>>,
+    /// Drives of the board's IDE controller, by index.
+    pub ide: Vec<Option<IdeDrive>>,
     /// Flash images, by unit.
     pub pflash: Vec<Option<Arc<dyn BlockPort>>>,
 }
 
 impl Storage {
     /// Opens every image of the command line.
-    pub fn open(config: &Config) -> Result<Storage, UsageError> {
+    pub fn open(config: &Config, board: &Board) -> Result<Storage, UsageError> {
         let program = config.program.clone();
         let fail = |at: &str, e: &dyn std::fmt::Display| Problem::new(e.to_string()).at(&program, at);
         let graph = BlockGraph::default();
-        let mut storage = Storage { program: program.clone(), named: BTreeMap::new(), virtio: Vec::new(), pflash: Vec::new() };
+        let mut storage = Storage { program: program.clone(), named: BTreeMap::new(), virtio: Vec::new(), ide: Vec::new(), pflash: Vec::new() };
         for blockdev in &config.blockdevs {
             let mut properties = blockdev.properties.clone();
             if let Some(name) = &blockdev.node_name {
@@ -89,14 +92,26 @@ impl Storage {
             if config.snapshot && properties.get("snapshot").is_none() {
                 properties.push("snapshot", "on");
             }
+            // A CD cannot be written.
+            if properties.get("media") == Some("cdrom") && properties.get("read-only").is_none() && properties.get("readonly").is_none() {
+                properties.push("read-only", "on");
+            }
             let spec = DriveSpec::parse(&option_text("", &properties)).map_err(|e| fail(&drive.option, &e))?;
             let image = match &spec.image {
                 Some(image) => Some(graph.add(image).map_err(|e| fail(&drive.option, &e))?),
                 None => None,
             };
-            let interface = spec.interface.unwrap_or(Interface::Virtio);
+            let interface = spec.interface.unwrap_or(match board.default_drive {
+                DriveInterface::Virtio => Interface::Virtio,
+                DriveInterface::Ide => Interface::Ide,
+            });
+            let ide = interface == Interface::Ide && board.default_drive == DriveInterface::Ide;
             let Some(node) = image else {
-                return Err(fail(&drive.option, &"a drive without file= is for removable media, which no board has yet"));
+                if ide && spec.cdrom {
+                    storage.add_ide(&spec, IdeDrive { cdrom: true, image: None }).map_err(|e| fail(&drive.option, &e))?;
+                    continue;
+                }
+                return Err(fail(&drive.option, &"a drive without file= is for removable media, and this is none"));
             };
             let port: Arc<dyn BlockPort> = Arc::new(Disk { node, serial: spec.serial.clone().unwrap_or_default() });
             if let Some(id) = &drive.id {
@@ -108,9 +123,12 @@ impl Storage {
                 Interface::Virtio if !spec.cdrom => virtio.push((spec.index.or(spec.unit), port)),
                 Interface::Virtio => return Err(fail(&drive.option, &"media=cdrom: no board has a CD drive yet; give media=disk,read-only=on")),
                 Interface::Pflash => storage.add_flash(spec.index.or(spec.unit), port).map_err(|e| fail(&drive.option, &e))?,
+                Interface::Ide if ide => {
+                    storage.add_ide(&spec, IdeDrive { cdrom: spec.cdrom, image: Some(port) }).map_err(|e| fail(&drive.option, &e))?;
+                }
                 other => {
-                    let name = format!("{other:?}").to_lowercase();
-                    let text = format!("if={name}: no board has this interface yet; use if=virtio, or if=none,id=ID with -device virtio-blk-device,drive=ID");
+                    let (name, virtio) = (format!("{other:?}").to_lowercase(), board.virtio);
+                    let text = format!("if={name}: {} has no such interface; use if=virtio, or if=none,id=ID with -device virtio-blk-{virtio},drive=ID", board.name);
                     return Err(fail(&drive.option, &text));
                 }
             }
@@ -119,6 +137,25 @@ impl Storage {
         virtio.sort_by_key(|(index, _)| index.unwrap_or(u32::MAX));
         storage.virtio = virtio.into_iter().map(|(_, port)| port).collect();
         Ok(storage)
+    }
+
+    /// `index=`, or `bus=` and `unit=`, of which a bus has two; otherwise the next that is free.
+    fn add_ide(&mut self, spec: &DriveSpec, drive: IdeDrive) -> Result<(), String> {
+        let n = match (spec.index, spec.bus, spec.unit) {
+            (Some(n), ..) => n as usize,
+            (None, None, None) => self.ide.iter().position(Option::is_none).unwrap_or(self.ide.len()),
+            (None, bus, unit) => (bus.unwrap_or(0) as usize).saturating_mul(2).saturating_add(unit.unwrap_or(0) as usize),
+        };
+        if n > 3 {
+            return Err(format!("index {n}: the IDE controller has drives 0 to 3"));
+        }
+        if self.ide.len() <= n {
+            self.ide.resize(n + 1, None);
+        }
+        match self.ide[n].replace(drive) {
+            None => Ok(()),
+            Some(_) => Err(format!("drive {n} is given twice")),
+        }
     }
 
     fn add_flash(&mut self, unit: Option<u32>, port: Arc<dyn BlockPort>) -> Result<(), String> {

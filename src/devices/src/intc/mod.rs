@@ -2,4 +2,5 @@
 
 pub mod gicv2;
 pub mod gicv3;
+pub mod i8259;
 mod lines;

@@ -1,3 +1,4 @@
 //! What belongs to no other kind.
 
+pub mod malta_fpga;
 pub mod unimplemented;

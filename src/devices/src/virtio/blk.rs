@@ -9,8 +9,9 @@ use std::sync::Arc;
 use proteus_model::{BlockPort, DeviceType, PortDecl, PortKind, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State};
 
 use super::mmio::{self, Mmio};
+use super::pci::{self, Pci};
 use super::queue::{Chain, RingError};
-use super::{Common, EVENT_IDX, INDIRECT_DESC, Io, VirtioDevice};
+use super::{ByteOrder, Io, VirtioDevice};
 
 const F_SEG_MAX: u32 = 2;
 const F_GEOMETRY: u32 = 4;
@@ -125,7 +126,7 @@ impl Blk {
         let mut header = [0; 16];
         chain.readable.read(io.cx, &mut header)?;
         let [a, b, c, d, _, _, _, _, s @ ..] = header;
-        let (kind, sector) = (u32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(s));
+        let (kind, sector) = (io.order().number32([a, b, c, d]), io.order().number64(s));
         let Some(image) = io.cx.block(DRIVE) else { return Ok(S_IOERR) };
         if image.read_only() && matches!(kind, T_OUT | T_DISCARD | T_WRITE_ZEROES) {
             return Ok(S_IOERR);
@@ -143,8 +144,8 @@ impl Blk {
                 chain.writable.write(io.cx, &bytes[..room])?;
                 Ok(())
             }
-            T_DISCARD if io.feature(F_DISCARD) => return self.ranges(io.cx, &*image, chain, false),
-            T_WRITE_ZEROES if io.feature(F_WRITE_ZEROES) => return self.ranges(io.cx, &*image, chain, true),
+            T_DISCARD if io.feature(F_DISCARD) => return self.ranges(io, &*image, chain, false),
+            T_WRITE_ZEROES if io.feature(F_WRITE_ZEROES) => return self.ranges(io, &*image, chain, true),
             _ => {
                 io.cx.unimplemented(format_args!("block request of type {kind:#x}"));
                 return Ok(S_UNSUPP);
@@ -193,17 +194,18 @@ impl Blk {
     }
 
     /// A discard or zeroing: ranges of sector, count and flags.
-    fn ranges(&mut self, cx: &mut dyn Services, image: &dyn BlockPort, chain: &mut Chain, zeroes: bool) -> Outcome {
+    fn ranges(&mut self, io: &mut Io<'_>, image: &dyn BlockPort, chain: &mut Chain, zeroes: bool) -> Outcome {
         let bytes = chain.readable.left();
         if bytes == 0 || !bytes.is_multiple_of(16) || bytes / 16 > MAX_RANGES.into() {
             return Ok(S_IOERR);
         }
         for _ in 0..bytes / 16 {
             let mut range = [0; 16];
-            chain.readable.read(cx, &mut range)?;
+            chain.readable.read(io.cx, &mut range)?;
             let [s0, s1, s2, s3, s4, s5, s6, s7, c0, c1, c2, c3, flags @ ..] = range;
-            let sector = u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7]);
-            let (count, flags) = (u32::from_le_bytes([c0, c1, c2, c3]), u32::from_le_bytes(flags));
+            let order = io.order();
+            let sector = order.number64([s0, s1, s2, s3, s4, s5, s6, s7]);
+            let (count, flags) = (order.number32([c0, c1, c2, c3]), order.number32(flags));
             // Bit 0 allows zeroing to unmap, which is up to the image; a discard has no flags.
             if flags & !u32::from(zeroes) != 0 {
                 return Ok(S_UNSUPP);
@@ -245,9 +247,10 @@ fn status(done: io::Result<()>) -> u8 {
 }
 
 impl VirtioDevice for Blk {
-    fn device_id(&self) -> u32 {
-        2
-    }
+    const TYPE: u16 = 2;
+    const CONFIG_LEN: u64 = 60;
+    /// Mass storage, SCSI.
+    const PCI_CLASS: u32 = 0x01_0000;
 
     fn queues(&self) -> Vec<u16> {
         vec![self.settings.queue_size; self.settings.queues.into()]
@@ -272,26 +275,26 @@ impl VirtioDevice for Blk {
         .fold(0, |features, (bit, on)| features | u64::from(on) << bit)
     }
 
-    fn config(&self, cx: &dyn Services, _: &Common) -> Vec<u8> {
+    fn config(&self, cx: &dyn Services, order: ByteOrder) -> Vec<u8> {
         let s = &self.settings;
         let sectors = cx.block(DRIVE).map_or(0, |image: Arc<dyn BlockPort>| image.len() / SECTOR);
         let (heads, per_track) = (16u64, 63u64);
         let cylinders = (sectors / (heads * per_track)).clamp(2, 16383) as u16;
-        let mut c = Vec::with_capacity(60);
-        c.extend(sectors.to_le_bytes());
-        c.extend(0u32.to_le_bytes());
-        c.extend((u32::from(s.queue_size) - 2).to_le_bytes());
-        c.extend(cylinders.to_le_bytes());
+        let mut c = Vec::with_capacity(Blk::CONFIG_LEN as usize);
+        c.extend(order.bytes64(sectors));
+        c.extend(order.bytes32(0));
+        c.extend(order.bytes32(u32::from(s.queue_size) - 2));
+        c.extend(order.bytes16(cylinders));
         c.extend([heads as u8, per_track as u8]);
-        c.extend((s.logical as u32).to_le_bytes());
+        c.extend(order.bytes32(s.logical as u32));
         c.extend([(s.physical / s.logical).trailing_zeros() as u8, 0]);
-        c.extend((s.min_io as u16).to_le_bytes());
-        c.extend((s.opt_io as u32).to_le_bytes());
+        c.extend(order.bytes16(s.min_io as u16));
+        c.extend(order.bytes32(s.opt_io as u32));
         c.extend([self.write_back.into(), 0]);
-        c.extend(s.queues.to_le_bytes());
+        c.extend(order.bytes16(s.queues));
         let alignment = (s.logical / SECTOR) as u32;
         for word in [MAX_RANGE_SECTORS, MAX_RANGES, alignment, MAX_RANGE_SECTORS, MAX_RANGES] {
-            c.extend(word.to_le_bytes());
+            c.extend(order.bytes32(word));
         }
         c.extend([1, 0, 0, 0]);
         c
@@ -330,34 +333,37 @@ const fn property(name: &'static str, kind: PropertyKind, default: PropertyDefau
     PropertyDecl { name, kind, default, doc }
 }
 
-/// Properties of a block device, whatever carries it; the transport's come first.
-macro_rules! properties {
-    ($($transport:expr),*) => {
-        &[
-            $($transport,)*
-            INDIRECT_DESC,
-            EVENT_IDX,
-            property("drive", PropertyKind::Drive, PropertyDefault::Required, "Name of the block image"),
-            property("serial", PropertyKind::String, PropertyDefault::None, "Identifier shown to the guest, 20 characters of it"),
-            property("logical_block_size", PropertyKind::Size, PropertyDefault::U64(512), "Smallest unit of transfers"),
-            property("physical_block_size", PropertyKind::Size, PropertyDefault::U64(512), "Block size to align to"),
-            property("min_io_size", PropertyKind::Size, PropertyDefault::U64(0), "Suggested least size of transfers"),
-            property("opt_io_size", PropertyKind::Size, PropertyDefault::U64(0), "Suggested best size of transfers"),
-            property("num-queues", PropertyKind::U64, PropertyDefault::U64(1), "Number of queues"),
-            property("queue-size", PropertyKind::U64, PropertyDefault::U64(256), "Entries of each queue"),
-            property("write-cache", PropertyKind::Bool, PropertyDefault::Bool(true), "Begin with a write-back cache"),
-            property("config-wce", PropertyKind::Bool, PropertyDefault::Bool(true), "Let the driver change the cache mode"),
-            property("discard", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer discard"),
-            property("write-zeroes", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer writing of zeroes"),
-        ]
-    };
-}
+/// Properties of a block device, whatever carries it.
+const PROPERTIES: &[PropertyDecl] = &[
+    property("drive", PropertyKind::Drive, PropertyDefault::Required, "Name of the block image"),
+    property("serial", PropertyKind::String, PropertyDefault::None, "Identifier shown to the guest, 20 characters of it"),
+    property("logical_block_size", PropertyKind::Size, PropertyDefault::U64(512), "Smallest unit of transfers"),
+    property("physical_block_size", PropertyKind::Size, PropertyDefault::U64(512), "Block size to align to"),
+    property("min_io_size", PropertyKind::Size, PropertyDefault::U64(0), "Suggested least size of transfers"),
+    property("opt_io_size", PropertyKind::Size, PropertyDefault::U64(0), "Suggested best size of transfers"),
+    property("num-queues", PropertyKind::U64, PropertyDefault::U64(1), "Number of queues"),
+    property("queue-size", PropertyKind::U64, PropertyDefault::U64(256), "Entries of each queue"),
+    property("write-cache", PropertyKind::Bool, PropertyDefault::Bool(true), "Begin with a write-back cache"),
+    property("config-wce", PropertyKind::Bool, PropertyDefault::Bool(true), "Let the driver change the cache mode"),
+    property("discard", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer discard"),
+    property("write-zeroes", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer writing of zeroes"),
+];
+const PORTS: &[PortDecl] = &[PortDecl { name: "drive", kind: PortKind::Block }];
+const EXAMPLE: &[(&str, &str)] = &[("drive", "hd"), ("serial", "conformance"), ("num-queues", "2")];
+
+/// A block device on a PCI bus.
+pub static VIRTIO_BLK_PCI: DeviceType = DeviceType {
+    properties: properties!(pci::PROPERTIES, PROPERTIES),
+    ports: PORTS,
+    example: EXAMPLE,
+    ..Pci::<Blk>::device_type("virtio-blk-pci", "Virtio block device (PCI)", |props| Pci::boxed(props, Blk::new(props)?))
+};
 
 /// A block device in a virtio-mmio slot.
 pub static VIRTIO_BLK_DEVICE: DeviceType = DeviceType {
-    properties: properties!(mmio::FORCE_LEGACY),
-    ports: &[PortDecl { name: "drive", kind: PortKind::Block }],
-    example: &[("drive", "hd"), ("serial", "conformance"), ("num-queues", "2")],
+    properties: properties!(mmio::PROPERTIES, PROPERTIES),
+    ports: PORTS,
+    example: EXAMPLE,
     ..mmio::device_type("virtio-blk-device", "Virtio block device (virtio-mmio)", |props| Ok(Mmio::boxed(props, Blk::new(props)?)))
 };
 

@@ -13,7 +13,8 @@ use std::collections::VecDeque;
 use proteus_model::{DeviceType, Event, PortDecl, PortKind, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State};
 
 use super::mmio::{self, Mmio};
-use super::{Common, EVENT_IDX, INDIRECT_DESC, Io, VirtioDevice};
+use super::pci::{self, Pci};
+use super::{ByteOrder, Common, Io, VirtioDevice};
 
 const F_MULTIPORT: u32 = 1;
 const F_EMERG_WRITE: u32 = 2;
@@ -194,7 +195,8 @@ impl Console {
             && let Some(mut chain) = io.pop(CONTROL_RX)
         {
             self.messages.pop_front();
-            let mut message = [&port.to_le_bytes()[..], &event.to_le_bytes(), &value.to_le_bytes()].concat();
+            let order = io.order();
+            let mut message = [&order.bytes32(port)[..], &order.bytes16(event), &order.bytes16(value)].concat();
             if event == PORT_NAME
                 && let Some(port) = self.ports.get(port as usize)
             {
@@ -222,7 +224,8 @@ impl Console {
             let Some(got) = io.check(CONTROL_TX, result) else { return };
             let [p0, p1, p2, p3, e0, e1, v0, v1] = message;
             if got == 8 {
-                self.message(io, u32::from_le_bytes([p0, p1, p2, p3]), u16::from_le_bytes([e0, e1]), u16::from_le_bytes([v0, v1]));
+                let order = io.order();
+                self.message(io, order.number32([p0, p1, p2, p3]), order.number16([e0, e1]), order.number16([v0, v1]));
             } else {
                 io.cx.guest_error(format_args!("control message of {got} bytes"));
             }
@@ -269,9 +272,10 @@ impl Console {
 }
 
 impl VirtioDevice for Console {
-    fn device_id(&self) -> u32 {
-        3
-    }
+    const TYPE: u16 = 3;
+    const CONFIG_LEN: u64 = 12;
+    /// Communication, other.
+    const PCI_CLASS: u32 = 0x07_8000;
 
     fn queues(&self) -> Vec<u16> {
         let size = |queue| if port_of(queue).is_some() { PORT_SIZE } else { CONTROL_SIZE };
@@ -282,19 +286,22 @@ impl VirtioDevice for Console {
         u64::from(self.ports.len() > 1) << F_MULTIPORT | 1 << F_EMERG_WRITE
     }
 
-    fn config(&self, _: &dyn Services, _: &Common) -> Vec<u8> {
-        [0, self.ports.len() as u32, 0].iter().flat_map(|word: &u32| word.to_le_bytes()).collect()
+    fn config(&self, _: &dyn Services, order: ByteOrder) -> Vec<u8> {
+        [0, self.ports.len() as u32, 0].into_iter().flat_map(|word| order.bytes32(word)).collect()
     }
 
     fn write_config(&mut self, io: &mut Io<'_>, at: u64, bytes: &[u8]) {
-        match bytes {
-            [byte, ..] if at == CONFIG_EMERG_WR => {
+        // The character is the lowest byte of a number of 32 bits, which may be written in parts.
+        let low = if io.order() == ByteOrder::Big { CONFIG_EMERG_WR + 3 } else { CONFIG_EMERG_WR };
+        match low.checked_sub(at).and_then(|i| bytes.get(i as usize)) {
+            Some(byte) => {
                 if let Some(n) = self.ports.iter().position(|p| p.settings.console) {
                     // An emergency waits for nobody.
                     let _ = io.cx.send(n, &[*byte]);
                 }
             }
-            _ => io.cx.guest_error(format_args!("write to read-only configuration space at {at:#x}")),
+            None if (CONFIG_EMERG_WR..CONFIG_EMERG_WR + 4).contains(&at) => {}
+            None => io.cx.guest_error(format_args!("write to read-only configuration space at {at:#x}")),
         }
     }
 
@@ -343,31 +350,22 @@ const fn property(name: &'static str, kind: PropertyKind, default: PropertyDefau
     PropertyDecl { name, kind, default, doc }
 }
 
-macro_rules! device_type {
+macro_rules! ports {
     ($($chardev:literal $name:literal $console:literal)*) => {
-        /// A console device in a virtio-mmio slot.
-        pub static VIRTIO_SERIAL_DEVICE: DeviceType = DeviceType {
-            properties: &[
-                mmio::FORCE_LEGACY,
-                INDIRECT_DESC,
-                EVENT_IDX,
+            /// Properties of a console device, whatever carries it.
+            const PROPERTIES: &[PropertyDecl] = &[
                 property("max_ports", PropertyKind::U64, PropertyDefault::U64(MAX_PORTS as u64), "Number of ports that there may be"),
                 $(
                     property($chardev, PropertyKind::Chardev, PropertyDefault::None, "Name of the port's character back end"),
                     property($name, PropertyKind::String, PropertyDefault::None, "Name of the port, as the guest sees it"),
                     property($console, PropertyKind::Bool, PropertyDefault::Bool(false), "Is the port a console?"),
                 )*
-            ],
-            ports: &[$(PortDecl { name: $chardev, kind: PortKind::Char }),*],
-            example: &[("port0", "con"), ("port0-console", "on"), ("port1", "agent"), ("port1-name", "org.example.agent")],
-            ..mmio::device_type("virtio-serial-device", "Virtio console with serial ports (virtio-mmio)", |props| {
-                Ok(Mmio::boxed(props, Console::new(props)?))
-            })
-        };
+            ];
+            const PORTS: &[PortDecl] = &[$(PortDecl { name: $chardev, kind: PortKind::Char }),*];
     };
 }
 
-device_type! {
+ports! {
     "port0" "port0-name" "port0-console"
     "port1" "port1-name" "port1-console"
     "port2" "port2-name" "port2-console"
@@ -378,33 +376,54 @@ device_type! {
     "port7" "port7-name" "port7-console"
 }
 
+const EXAMPLE: &[(&str, &str)] = &[("port0", "con"), ("port0-console", "on"), ("port1", "agent"), ("port1-name", "org.example.agent")];
+
+/// A console device on a PCI bus.
+pub static VIRTIO_SERIAL_PCI: DeviceType = DeviceType {
+    properties: properties!(pci::PROPERTIES, PROPERTIES),
+    ports: PORTS,
+    example: EXAMPLE,
+    ..Pci::<Console>::device_type("virtio-serial-pci", "Virtio console with serial ports (PCI)", |props| Pci::boxed(props, Console::new(props)?))
+};
+
+/// A console device in a virtio-mmio slot.
+pub static VIRTIO_SERIAL_DEVICE: DeviceType = DeviceType {
+    properties: properties!(mmio::PROPERTIES, PROPERTIES),
+    ports: PORTS,
+    example: EXAMPLE,
+    ..mmio::device_type("virtio-serial-device", "Virtio console with serial ports (virtio-mmio)", |props| Ok(Mmio::boxed(props, Console::new(props)?)))
+};
+
 #[cfg(test)]
 mod tests {
-    use super::super::driver::{Driver, Flavour, LEGACY, MODERN, flavours};
+    use super::super::driver::{Driver, Flavour, LEGACY, MODERN, PCI_LEGACY, PCI_MODERN, PLAIN, Types, flavours};
     use super::*;
-    use proteus_model::HostEventKind;
+    use proteus_model::{HostEventKind, Width};
+
+    const TYPES: Types = [&VIRTIO_SERIAL_DEVICE, &VIRTIO_SERIAL_PCI];
 
     const PROPS: &[(&str, &str)] = &[("port0", "con"), ("port0-console", "on"), ("port1", "agent"), ("port1-name", "agent.0"), ("max_ports", "2")];
     const PORT1_RX: usize = 4;
     const PORT1_TX: usize = 5;
 
     fn send(d: &mut Driver, id: u32, event: u16, value: u16) {
-        let message = [&id.to_le_bytes()[..], &event.to_le_bytes(), &value.to_le_bytes()].concat();
+        let order = d.order();
+        let message = [&order.bytes32(id)[..], &order.bytes16(event), &order.bytes16(value)].concat();
         d.request(CONTROL_TX, &[&message], &[]);
     }
 
     /// Messages that have come: port, event, value, name.
     fn messages(d: &mut Driver) -> Vec<(u32, u16, u16, String)> {
-        let mut all = vec![];
+        let (mut all, order) = (vec![], d.order());
         while let Some((_, len, b)) = d.used(CONTROL_RX) {
             let name = String::from_utf8(b[8..len as usize].to_vec()).unwrap();
-            all.push((u32::from_le_bytes(b[..4].try_into().unwrap()), u16::from_le_bytes([b[4], b[5]]), u16::from_le_bytes([b[6], b[7]]), name));
+            all.push((order.number32(b[..4].try_into().unwrap()), order.number16([b[4], b[5]]), order.number16([b[6], b[7]]), name));
         }
         all
     }
 
     fn multiport(flavour: Flavour) -> Driver {
-        let mut d = Driver::new(&VIRTIO_SERIAL_DEVICE, PROPS, flavour, 1 << F_MULTIPORT);
+        let mut d = Driver::new(TYPES, PROPS, flavour, 1 << F_MULTIPORT);
         for _ in 0..16 {
             d.add(CONTROL_RX, &[], &[32]);
         }
@@ -414,13 +433,15 @@ mod tests {
 
     #[test]
     fn conforms() {
-        proteus_model::conformance::check(&VIRTIO_SERIAL_DEVICE).unwrap();
+        for ty in TYPES {
+            proteus_model::conformance::check(ty).unwrap();
+        }
     }
 
     #[test]
     fn a_driver_without_ports_has_a_console() {
         for flavour in flavours() {
-            let mut d = Driver::new(&VIRTIO_SERIAL_DEVICE, PROPS, flavour, 0);
+            let mut d = Driver::new(TYPES, PROPS, flavour, 0);
             d.request(1, &[b"hello, ", b"world"], &[]);
             assert_eq!(d.bench.sent("port0"), b"hello, world");
             d.bench.bytes("port0", b"abcdef");
@@ -438,23 +459,25 @@ mod tests {
 
     #[test]
     fn ports_announce_themselves() {
-        let mut d = multiport(MODERN);
-        send(&mut d, 0, DEVICE_READY, 1);
-        assert_eq!(messages(&mut d), [(0, PORT_ADD, 1, String::new()), (1, PORT_ADD, 1, String::new())]);
-        send(&mut d, 0, PORT_READY, 1);
-        assert_eq!(messages(&mut d), [(0, CONSOLE_PORT, 1, String::new()), (0, PORT_OPEN, 1, String::new())]);
-        send(&mut d, 1, PORT_READY, 1);
-        assert_eq!(messages(&mut d), [(1, PORT_NAME, 1, "agent.0".into())]);
-        for open in [true, false] {
-            d.bench.deliver(HostEventKind::Open { port: 1, open });
-            assert_eq!(messages(&mut d), [(1, PORT_OPEN, open.into(), String::new())]);
+        for flavour in flavours() {
+            let mut d = multiport(flavour);
+            send(&mut d, 0, DEVICE_READY, 1);
+            assert_eq!(messages(&mut d), [(0, PORT_ADD, 1, String::new()), (1, PORT_ADD, 1, String::new())]);
+            send(&mut d, 0, PORT_READY, 1);
+            assert_eq!(messages(&mut d), [(0, CONSOLE_PORT, 1, String::new()), (0, PORT_OPEN, 1, String::new())]);
+            send(&mut d, 1, PORT_READY, 1);
+            assert_eq!(messages(&mut d), [(1, PORT_NAME, 1, "agent.0".into())]);
+            for open in [true, false] {
+                d.bench.deliver(HostEventKind::Open { port: 1, open });
+                assert_eq!(messages(&mut d), [(1, PORT_OPEN, open.into(), String::new())]);
+            }
+            let errors = d.bench.machine.counters().guest_errors;
+            for (id, event) in [(7, PORT_READY), (0, 99)] {
+                send(&mut d, id, event, 1);
+            }
+            assert_eq!(d.bench.machine.counters().guest_errors, errors + 2);
+            assert_eq!((d.order().number32((d.config(4, Width::B4) as u32).to_le_bytes()), d.needs_reset()), (2, false));
         }
-        let errors = d.bench.machine.counters().guest_errors;
-        for (id, event) in [(7, PORT_READY), (0, 99)] {
-            send(&mut d, id, event, 1);
-        }
-        assert_eq!(d.bench.machine.counters().guest_errors, errors + 2);
-        assert_eq!((d.config(4, proteus_model::Width::B4), d.needs_reset()), (2, false));
     }
 
     #[test]
@@ -496,25 +519,36 @@ mod tests {
 
     #[test]
     fn emergency_output_needs_no_driver() {
-        let d = Driver::unstarted(&VIRTIO_SERIAL_DEVICE, PROPS, LEGACY);
-        d.w(mmio::CONFIG + CONFIG_EMERG_WR, b'!'.into());
-        assert_eq!(d.bench.sent("port0"), b"!");
+        for flavour in PLAIN {
+            let d = Driver::unstarted(TYPES, PROPS, flavour);
+            d.write_config(CONFIG_EMERG_WR, Width::B4, b'!'.into());
+            d.write_config(CONFIG_EMERG_WR, Width::B1, b'?'.into());
+            assert_eq!(d.bench.sent("port0"), b"!?", "{flavour:?}");
+        }
+        let d = Driver::unstarted(TYPES, PROPS, Flavour { big: true, ..PCI_LEGACY });
+        // A big-endian number, byte by byte as Linux writes it.
+        for (i, byte) in [0, 0, 0, b'!'].into_iter().enumerate() {
+            d.write_config(CONFIG_EMERG_WR + i as u64, Width::B1, byte.into());
+        }
+        assert_eq!((d.bench.sent("port0"), d.bench.machine.counters().guest_errors), (b"!".to_vec(), 0));
     }
 
     #[test]
     fn random_rings_never_panic() {
-        let mut d = multiport(Flavour { indirect: true, ..MODERN });
-        let message = |rng: &mut proteus_model::conformance::Rng| {
-            let pick = [0, 1, 3, 6, 9][rng.below(5) as usize];
-            vec![rng.below(3) as u8, 0, 0, 0, pick, 0, 1, 0]
-        };
-        let (broken, served) = d.hammer(1 << F_MULTIPORT, 30_000, &message);
-        assert!(broken > 500 && served > 500, "{broken} {served}");
+        for flavour in [MODERN, PCI_MODERN] {
+            let mut d = multiport(Flavour { indirect: true, ..flavour });
+            let message = |rng: &mut proteus_model::conformance::Rng| {
+                let pick = [0, 1, 3, 6, 9][rng.below(5) as usize];
+                vec![rng.below(3) as u8, 0, 0, 0, pick, 0, 1, 0]
+            };
+            let (broken, served) = d.hammer(1 << F_MULTIPORT, 20_000, &message);
+            assert!(broken > 300 && served > 300, "{broken} {served}");
+        }
     }
 
     #[test]
     fn a_driver_that_reads_no_messages_loses_them() {
-        let mut d = Driver::new(&VIRTIO_SERIAL_DEVICE, PROPS, MODERN, 1 << F_MULTIPORT);
+        let mut d = Driver::new(TYPES, PROPS, MODERN, 1 << F_MULTIPORT);
         for _ in 0..200 {
             send(&mut d, 0, DEVICE_READY, 1);
         }

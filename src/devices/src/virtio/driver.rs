@@ -1,4 +1,5 @@
-//! The driver's side, for tests: negotiates, builds rings in guest memory, makes requests.
+//! The driver's side, for tests: negotiates, builds rings in guest memory, makes requests, over
+//! every transport and interface.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +8,22 @@ use proteus_model::testing::{Bench, RAM_BASE, RAM_LEN};
 use proteus_model::{DeviceType, Width};
 
 use super::mmio::*;
-use super::{F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1};
+use super::{ByteOrder, F_EVENT_IDX, F_INDIRECT_DESC, F_VERSION_1, pci};
 
 /// Where buffers begin; rings are below.
 const BUFFERS: u64 = RAM_BASE + RAM_LEN / 2;
 /// Memory for the rings of one queue.
 const RING_LEN: u64 = 0x4000;
 
-/// Which interface a test uses, and which ring features.
+/// The types of a device: in a virtio-mmio slot and on a PCI bus.
+pub type Types = [&'static DeviceType; 2];
+
+/// Which transport and interface a test uses, and which ring features.
 #[derive(Debug, Clone, Copy)]
 pub struct Flavour {
+    pub pci: bool,
+    /// The guest is big-endian (PCI only).
+    pub big: bool,
     pub modern: bool,
     pub indirect: bool,
     pub event_idx: bool,
@@ -24,13 +31,20 @@ pub struct Flavour {
 
 /// Every flavour.
 pub fn flavours() -> impl Iterator<Item = Flavour> {
-    (0..8).map(|n| Flavour { modern: n & 1 != 0, indirect: n & 2 != 0, event_idx: n & 4 != 0 })
+    let all = (0..32).map(|n| Flavour { modern: n & 1 != 0, indirect: n & 2 != 0, event_idx: n & 4 != 0, pci: n & 8 != 0, big: n & 16 != 0 });
+    all.filter(|f| f.pci || !f.big)
 }
 
 /// The plain modern interface.
-pub const MODERN: Flavour = Flavour { modern: true, indirect: false, event_idx: false };
+pub const MODERN: Flavour = Flavour { pci: false, big: false, modern: true, indirect: false, event_idx: false };
 /// The plain legacy interface.
-pub const LEGACY: Flavour = Flavour { modern: false, indirect: false, event_idx: false };
+pub const LEGACY: Flavour = Flavour { modern: false, ..MODERN };
+/// The plain modern interface on a PCI bus.
+pub const PCI_MODERN: Flavour = Flavour { pci: true, ..MODERN };
+/// The plain legacy interface on a PCI bus.
+pub const PCI_LEGACY: Flavour = Flavour { pci: true, ..LEGACY };
+/// The plain flavours of both transports.
+pub const PLAIN: [Flavour; 4] = [LEGACY, MODERN, PCI_LEGACY, PCI_MODERN];
 
 #[derive(Debug, Default)]
 struct Ring {
@@ -58,16 +72,66 @@ pub struct Driver {
 
 impl Driver {
     /// Finds the device, accepts these of its features and sets up all its queues.
-    pub fn new(ty: &'static DeviceType, props: &[(&str, &str)], flavour: Flavour, features: u64) -> Driver {
-        let mut driver = Driver::unstarted(ty, props, flavour);
+    pub fn new(types: Types, props: &[(&str, &str)], flavour: Flavour, features: u64) -> Driver {
+        let mut driver = Driver::unstarted(types, props, flavour);
         driver.start(features);
         driver
     }
 
-    pub fn unstarted(ty: &'static DeviceType, props: &[(&str, &str)], flavour: Flavour) -> Driver {
-        let mut all = vec![("force-legacy", if flavour.modern { "off" } else { "on" })];
+    pub fn unstarted(types: Types, props: &[(&str, &str)], flavour: Flavour) -> Driver {
+        let on = |on: bool| if on { "on" } else { "off" };
+        let ty = types[usize::from(flavour.pci)];
+        let mut all = vec![if flavour.pci { ("guest-big-endian", on(flavour.big)) } else { ("force-legacy", on(!flavour.modern)) }];
         all.extend_from_slice(props);
-        Driver { bench: Bench::new(ty, &all), ty, flavour, rings: vec![], next_buffer: BUFFERS }
+        let bench = Bench::new(ty, &all);
+        bench.enable_pci();
+        Driver { bench, ty, flavour, rings: vec![], next_buffer: BUFFERS }
+    }
+
+    /// Order of numbers in rings and requests.
+    pub fn order(&self) -> ByteOrder {
+        if self.flavour.big && !self.flavour.modern { ByteOrder::Big } else { ByteOrder::Little }
+    }
+
+    /// Writes a register of a PCI function: in ports for the legacy interface, else in memory.
+    pub fn put(&self, at: u64, width: Width, value: u64) {
+        let window = if self.flavour.modern { "modern" } else { "legacy" };
+        self.bench.write(window, at, width, value).unwrap();
+    }
+
+    /// Reads a register of a PCI function.
+    pub fn get(&self, at: u64, width: Width) -> u64 {
+        let window = if self.flavour.modern { "modern" } else { "legacy" };
+        self.bench.read(window, at, width).unwrap()
+    }
+
+    /// Does one thing by transport and interface: in a slot, by PCI's legacy registers or by its
+    /// present ones.
+    fn by<T>(&self, mmio: impl FnOnce() -> T, legacy: impl FnOnce() -> T, modern: impl FnOnce() -> T) -> T {
+        match self.flavour {
+            Flavour { pci: false, .. } => mmio(),
+            Flavour { modern: false, .. } => legacy(),
+            _ => modern(),
+        }
+    }
+
+    pub fn status(&self) -> u32 {
+        self.by(|| self.r(STATUS), || self.get(pci::LEGACY_STATUS, Width::B1) as u32, || self.get(pci::DEVICE_STATUS, Width::B1) as u32)
+    }
+
+    pub fn set_status(&self, status: u32) {
+        self.by(
+            || self.w(STATUS, status),
+            || self.put(pci::LEGACY_STATUS, Width::B1, status.into()),
+            || self.put(pci::DEVICE_STATUS, Width::B1, status.into()),
+        );
+    }
+
+    /// Address of registers of the device in memory.
+    pub fn registers(&self) -> u64 {
+        let window = if self.flavour.pci { "modern" } else { "mmio" };
+        let n = self.ty.windows.iter().position(|w| w.name == window).unwrap();
+        self.bench.machine.window_base(self.bench.device, n).unwrap()
     }
 
     pub fn w(&self, at: u64, value: u32) {
@@ -79,44 +143,84 @@ impl Driver {
     }
 
     pub fn offered(&self) -> u64 {
-        let word = |sel| {
-            self.w(DEVICE_FEATURES_SEL, sel);
-            u64::from(self.r(DEVICE_FEATURES))
+        let word = |sel: u32| {
+            self.by(
+                || {
+                    self.w(DEVICE_FEATURES_SEL, sel);
+                    self.r(DEVICE_FEATURES).into()
+                },
+                || if sel == 0 { self.get(pci::LEGACY_DEVICE_FEATURES, Width::B4) } else { 0 },
+                || {
+                    self.put(pci::DEVICE_FEATURE_SELECT, Width::B4, sel.into());
+                    self.get(pci::DEVICE_FEATURE, Width::B4)
+                },
+            )
         };
         word(0) | word(1) << 32
     }
 
-    pub fn start(&mut self, features: u64) {
-        assert_eq!((self.r(MAGIC_VALUE), self.r(VERSION)), (0x7472_6976, 1 + u32::from(self.flavour.modern)));
-        self.rings.clear();
-        if !self.flavour.modern {
-            // As Linux does: once, before the reset, which leaves it alone.
-            self.w(GUEST_PAGE_SIZE, 4096);
+    pub fn accept(&self, features: u64) {
+        for sel in 0..2u32 {
+            let word = features >> (32 * sel) & 0xffff_ffff;
+            self.by(
+                || {
+                    self.w(DRIVER_FEATURES_SEL, sel);
+                    self.w(DRIVER_FEATURES, word as u32);
+                },
+                || {
+                    if sel == 0 {
+                        self.put(pci::LEGACY_DRIVER_FEATURES, Width::B4, word);
+                    }
+                },
+                || {
+                    self.put(pci::DRIVER_FEATURE_SELECT, Width::B4, sel.into());
+                    self.put(pci::DRIVER_FEATURE, Width::B4, word);
+                },
+            );
         }
-        self.w(STATUS, 0);
-        self.w(STATUS, 1);
-        self.w(STATUS, 3);
+    }
+
+    pub fn start(&mut self, features: u64) {
+        self.rings.clear();
+        if !self.flavour.pci {
+            assert_eq!((self.r(MAGIC_VALUE), self.r(VERSION)), (0x7472_6976, 1 + u32::from(self.flavour.modern)));
+            if !self.flavour.modern {
+                // As Linux does: once, before the reset, which leaves it alone.
+                self.w(GUEST_PAGE_SIZE, 4096);
+            }
+        }
+        [0, 1, 3].into_iter().for_each(|status| self.set_status(status));
         let f = self.flavour;
         let ring = u64::from(f.indirect) << F_INDIRECT_DESC | u64::from(f.event_idx) << F_EVENT_IDX | u64::from(f.modern) << F_VERSION_1;
         let wanted = features | ring;
         assert_eq!(wanted & !self.offered(), 0, "all is offered");
-        for sel in 0..2 {
-            self.w(DRIVER_FEATURES_SEL, sel);
-            self.w(DRIVER_FEATURES, (wanted >> (32 * sel)) as u32);
-        }
+        self.accept(wanted);
         if f.modern {
-            self.w(STATUS, 11);
-            assert_eq!(self.r(STATUS), 11, "features are agreed on");
+            self.set_status(11);
+            assert_eq!(self.status(), 11, "features are agreed on");
         }
-        for q in 0.. {
-            self.w(QUEUE_SEL, q);
-            let max = self.r(QUEUE_NUM_MAX);
+        for q in 0..u16::MAX {
+            let max = self.by(
+                || {
+                    self.w(QUEUE_SEL, q.into());
+                    u64::from(self.r(QUEUE_NUM_MAX))
+                },
+                || {
+                    self.put(pci::LEGACY_QUEUE_SELECT, Width::B2, q.into());
+                    self.get(pci::LEGACY_QUEUE_SIZE, Width::B2)
+                },
+                || {
+                    self.put(pci::QUEUE_SELECT, Width::B2, q.into());
+                    self.get(pci::QUEUE_SIZE, Width::B2)
+                },
+            );
             if max == 0 {
                 break;
             }
-            self.set_up(q, max.min(64) as u16);
+            // A legacy driver on a PCI bus has no choice.
+            self.set_up(q.into(), if f.pci && !f.modern { max } else { max.min(64) } as u16);
         }
-        self.w(STATUS, if f.modern { 15 } else { 7 });
+        self.set_status(if f.modern { 15 } else { 7 });
     }
 
     fn set_up(&mut self, q: u32, num: u16) {
@@ -125,19 +229,38 @@ impl Driver {
         self.bench.ram.fill(base - RAM_BASE, RING_LEN, 0).unwrap();
         let (desc, avail) = (base, base + 16 * u64::from(num));
         let used = (avail + 6 + 2 * u64::from(num)).next_multiple_of(4096);
-        self.w(QUEUE_NUM, num.into());
-        if self.flavour.modern {
-            for (at, value) in [(QUEUE_DESC_LOW, desc), (QUEUE_DRIVER_LOW, avail), (QUEUE_DEVICE_LOW, used)] {
-                self.w(at, value as u32);
-                self.w(at + 4, (value >> 32) as u32);
-            }
-            self.w(QUEUE_READY, 1);
-            assert_eq!(self.r(QUEUE_READY), 1);
-        } else {
-            self.w(QUEUE_ALIGN, 4096);
-            self.w(QUEUE_PFN, (base / 4096) as u32);
-            assert_eq!(self.r(QUEUE_PFN), (base / 4096) as u32);
-        }
+        let rings = [desc, avail, used];
+        self.by(
+            || {
+                self.w(QUEUE_NUM, num.into());
+                if !self.flavour.modern {
+                    self.w(QUEUE_ALIGN, 4096);
+                    self.w(QUEUE_PFN, (base / 4096) as u32);
+                    assert_eq!(self.r(QUEUE_PFN), (base / 4096) as u32);
+                    return;
+                }
+                for (at, value) in [QUEUE_DESC_LOW, QUEUE_DRIVER_LOW, QUEUE_DEVICE_LOW].into_iter().zip(rings) {
+                    self.w(at, value as u32);
+                    self.w(at + 4, (value >> 32) as u32);
+                }
+                self.w(QUEUE_READY, 1);
+                assert_eq!(self.r(QUEUE_READY), 1);
+            },
+            || {
+                self.put(pci::LEGACY_QUEUE_PFN, Width::B4, base / 4096);
+                assert_eq!(self.get(pci::LEGACY_QUEUE_PFN, Width::B4), base / 4096);
+            },
+            || {
+                self.put(pci::QUEUE_SIZE, Width::B2, num.into());
+                for (at, value) in [pci::QUEUE_DESC_LOW, pci::QUEUE_DRIVER_LOW, pci::QUEUE_DEVICE_LOW].into_iter().zip(rings) {
+                    // In two accesses of 32 bits, which the bus makes of one.
+                    self.put(at, Width::B8, value);
+                    assert_eq!(self.get(at, Width::B8), value);
+                }
+                self.put(pci::QUEUE_ENABLE, Width::B2, 1);
+                assert_eq!(self.get(pci::QUEUE_ENABLE, Width::B2), 1);
+            },
+        );
         self.rings.push(Ring { num, desc, avail, used, free: (0..num).rev().collect(), ..Ring::default() });
     }
 
@@ -152,11 +275,16 @@ impl Driver {
     }
 
     fn load16(&self, at: u64) -> u16 {
-        self.bench.ram.load(at - RAM_BASE, 2).unwrap() as u16
+        self.order().number16((self.bench.ram.load(at - RAM_BASE, 2).unwrap() as u16).to_le_bytes())
     }
 
     fn store16(&self, at: u64, value: u16) {
-        self.bench.ram.store(at - RAM_BASE, 2, value.into()).unwrap();
+        self.bench.ram.store(at - RAM_BASE, 2, u16::from_le_bytes(self.order().bytes16(value)).into()).unwrap();
+    }
+
+    /// Entries of a queue.
+    pub fn entries(&self, q: usize) -> u16 {
+        self.rings[q].num
     }
 
     fn buffer(&mut self, len: usize) -> u64 {
@@ -169,10 +297,11 @@ impl Driver {
     }
 
     pub fn write_desc(&self, at: u64, address: u64, len: u32, flags: u16, next: u16) {
-        self.poke(at, &address.to_le_bytes());
-        self.poke(at + 8, &len.to_le_bytes());
-        self.poke(at + 12, &flags.to_le_bytes());
-        self.poke(at + 14, &next.to_le_bytes());
+        let order = self.order();
+        self.poke(at, &order.bytes64(address));
+        self.poke(at + 8, &order.bytes32(len));
+        self.poke(at + 12, &order.bytes16(flags));
+        self.poke(at + 14, &order.bytes16(next));
     }
 
     /// Address of a descriptor in a queue's table.
@@ -229,7 +358,8 @@ impl Driver {
     }
 
     pub fn notify(&self, q: usize) {
-        self.w(QUEUE_NOTIFY, q as u32);
+        let offset = pci::NOTIFY + q as u64 * u64::from(pci::NOTIFY_MULTIPLIER);
+        self.by(|| self.w(QUEUE_NOTIFY, q as u32), || self.put(pci::LEGACY_QUEUE_NOTIFY, Width::B2, q as u64), || self.put(offset, Width::B2, q as u64));
     }
 
     /// Would a driver that negotiated EVENT_IDX notify for the chain added last?
@@ -256,8 +386,8 @@ impl Driver {
             return None;
         }
         let element = self.peek(ring.used + 4 + 8 * u64::from(ring.used_idx % ring.num), 8);
-        let head = u16::from_le_bytes([element[0], element[1]]);
-        let len = u32::from_le_bytes([element[4], element[5], element[6], element[7]]);
+        let head = self.order().number32(element[..4].try_into().unwrap()) as u16;
+        let len = self.order().number32(element[4..].try_into().unwrap());
         let ring = &mut self.rings[q];
         ring.used_idx = ring.used_idx.wrapping_add(1);
         let (used_idx, event_idx) = (ring.used_idx, self.flavour.event_idx);
@@ -283,20 +413,46 @@ impl Driver {
 
     /// Reads configuration space.
     pub fn config(&self, at: u64, width: Width) -> u64 {
-        self.bench.read("mmio", CONFIG + at, width).unwrap()
+        self.by(
+            || self.bench.read("mmio", CONFIG + at, width).unwrap(),
+            || self.get(pci::LEGACY_CONFIG + at, width),
+            || self.get(pci::DEVICE_CONFIG + at, width),
+        )
+    }
+
+    /// Writes configuration space.
+    pub fn write_config(&self, at: u64, width: Width, value: u64) {
+        self.by(
+            || self.bench.write("mmio", CONFIG + at, width, value).unwrap(),
+            || self.put(pci::LEGACY_CONFIG + at, width, value),
+            || self.put(pci::DEVICE_CONFIG + at, width, value),
+        );
     }
 
     /// Interrupt pin and status, which are then acknowledged.
     pub fn interrupt(&self) -> (bool, u32) {
-        let (pin, status) = (self.bench.output("irq", 0), self.r(INTERRUPT_STATUS));
-        self.w(INTERRUPT_ACK, status);
-        assert!(!self.bench.output("irq", 0), "acknowledged");
+        let pin = self.irq();
+        let status = self.by(
+            || {
+                let status = self.r(INTERRUPT_STATUS);
+                self.w(INTERRUPT_ACK, status);
+                status
+            },
+            || self.get(pci::LEGACY_ISR, Width::B1) as u32,
+            || self.get(pci::ISR, Width::B1) as u32,
+        );
+        assert!(!self.irq(), "acknowledged");
         (pin, status)
+    }
+
+    /// Interrupt pin.
+    pub fn irq(&self) -> bool {
+        self.bench.output(if self.flavour.pci { "intx" } else { "irq" }, 0)
     }
 
     /// Has the device given up?
     pub fn needs_reset(&self) -> bool {
-        self.r(STATUS) & 0x40 != 0
+        self.status() & 0x40 != 0
     }
 
     /// Random rings over random memory, with host input between: whatever the device does, it does

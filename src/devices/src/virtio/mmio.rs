@@ -11,7 +11,7 @@ use proteus_model::{
     Width, Window, WindowDecl, check_register_read, check_register_write, registers,
 };
 
-use super::{Core, VirtioDevice};
+use super::{ByteOrder, Core, Interfaces, QueueSetup, VirtioDevice};
 
 registers! {
     /// Registers of a virtio-mmio slot. Those marked legacy exist in version 1 only, those marked
@@ -67,9 +67,9 @@ pub const WINDOW_LEN: u64 = 0x200;
 const VENDOR: u32 = 0x554d_4551;
 const IRQ: usize = 0;
 
-/// Property `force-legacy`, of every device in a slot.
-pub const FORCE_LEGACY: PropertyDecl =
-    PropertyDecl { name: "force-legacy", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Show the legacy interface (version 1)" };
+/// Properties of every slot.
+pub const PROPERTIES: &[PropertyDecl] =
+    &[PropertyDecl { name: "force-legacy", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Show the legacy interface (version 1)" }];
 
 /// A slot with a device in it.
 #[derive(State)]
@@ -85,7 +85,8 @@ pub struct Mmio<D: VirtioDevice> {
 impl<D: VirtioDevice + 'static> Mmio<D> {
     /// A slot for `device`, with the common properties of its type.
     pub fn boxed(props: &Props, device: D) -> Box<dyn Device> {
-        let core = Core::new(device, props, props.bool(FORCE_LEGACY.name));
+        let interfaces = if props.bool("force-legacy") { Interfaces::Legacy } else { Interfaces::Modern };
+        let core = Core::new(device, props, interfaces, ByteOrder::Little);
         Box::new(Mmio { core, device_features_sel: 0, driver_features_sel: 0, queue_sel: 0, guest_page_size: 0, queue_align: 0 })
     }
 }
@@ -99,37 +100,20 @@ impl<D: VirtioDevice> Mmio<D> {
         self.guest_page_size = page_size;
     }
 
-    fn queue_register(&mut self, cx: &mut dyn Services, at: u64, value: u64) {
-        let n = self.queue_sel;
-        let Some(queue) = self.core.common.queues.get_mut(n as usize).filter(|q| q.max != 0) else {
-            if at != QUEUE_PFN || value != 0 {
-                cx.guest_error(format_args!("setup of queue {n}, which is not there"));
-            }
-            return;
+    fn set_up(&mut self, cx: &mut dyn Services, at: u64, value: u32) {
+        let step = match at {
+            QUEUE_NUM => QueueSetup::Size(value),
+            QUEUE_READY => QueueSetup::Ready(value != 0),
+            QUEUE_DESC_LOW => QueueSetup::DescLow(value),
+            QUEUE_DESC_HIGH => QueueSetup::DescHigh(value),
+            QUEUE_DRIVER_LOW => QueueSetup::DriverLow(value),
+            QUEUE_DRIVER_HIGH => QueueSetup::DriverHigh(value),
+            QUEUE_DEVICE_LOW => QueueSetup::DeviceLow(value),
+            QUEUE_DEVICE_HIGH => QueueSetup::DeviceHigh(value),
+            QUEUE_PFN => QueueSetup::Legacy { base: u64::from(value) * u64::from(self.guest_page_size), align: self.queue_align.into() },
+            _ => return check_register_write(cx, REGISTERS, at, value.into()),
         };
-        if queue.ready && !matches!(at, QUEUE_READY | QUEUE_PFN) {
-            cx.guest_error(format_args!("setup of queue {n} while it is in use"));
-            return;
-        }
-        let low = |old: u64| old & !0xffff_ffff | value;
-        let high = |old: u64| old & 0xffff_ffff | value << 32;
-        match at {
-            QUEUE_NUM if queue.fits(value) => queue.num = value as u16,
-            QUEUE_NUM => cx.guest_error(format_args!("queue {n} of {value} entries, more than {} or no power of two", queue.max)),
-            QUEUE_DESC_LOW => queue.desc = low(queue.desc),
-            QUEUE_DESC_HIGH => queue.desc = high(queue.desc),
-            QUEUE_DRIVER_LOW => queue.avail = low(queue.avail),
-            QUEUE_DRIVER_HIGH => queue.avail = high(queue.avail),
-            QUEUE_DEVICE_LOW => queue.used = low(queue.used),
-            QUEUE_DEVICE_HIGH => queue.used = high(queue.used),
-            QUEUE_READY if value == 0 => queue.ready = false,
-            QUEUE_READY if !queue.ready => queue.start(),
-            QUEUE_PFN => {
-                queue.set_legacy(value * u64::from(self.guest_page_size), self.queue_align.into());
-                queue.start();
-            }
-            _ => {}
-        }
+        self.core.set_up(cx, self.queue_sel as usize, step);
     }
 
     fn read_register(&mut self, cx: &mut dyn Services, at: u64) -> u32 {
@@ -137,11 +121,11 @@ impl<D: VirtioDevice> Mmio<D> {
         match at {
             MAGIC_VALUE => MAGIC_VALUE_RESET as u32,
             VERSION => 2 - u32::from(self.core.common.legacy),
-            DEVICE_ID => self.core.device.device_id(),
+            DEVICE_ID => D::TYPE.into(),
             VENDOR_ID => VENDOR,
             DEVICE_FEATURES => match self.device_features_sel {
-                0 => self.core.offered(cx) as u32,
-                1 => (self.core.offered(cx) >> 32) as u32,
+                0 => self.core.offered(cx, self.core.common.legacy) as u32,
+                1 => (self.core.offered(cx, self.core.common.legacy) >> 32) as u32,
                 _ => 0,
             },
             QUEUE_NUM_MAX => queue.map_or(0, |q| q.max.into()),
@@ -171,7 +155,7 @@ impl<D: VirtioDevice> Mmio<D> {
             DRIVER_FEATURES => self.core.accept_features(cx, self.driver_features_sel, word),
             DRIVER_FEATURES_SEL => self.driver_features_sel = word,
             QUEUE_SEL => self.queue_sel = word,
-            QUEUE_NUM => self.queue_register(cx, at, value),
+            QUEUE_NUM => self.set_up(cx, at, word),
             GUEST_PAGE_SIZE | QUEUE_ALIGN if legacy => {
                 if !word.is_power_of_two() {
                     return cx.guest_error(format_args!("page size or alignment {word:#x} is no power of two"));
@@ -180,8 +164,8 @@ impl<D: VirtioDevice> Mmio<D> {
             }
             // As QEMU has it: taking one queue down resets the device.
             QUEUE_PFN if legacy && value == 0 => self.reset_device(),
-            QUEUE_PFN if legacy => self.queue_register(cx, at, value),
-            QUEUE_READY | QUEUE_DESC_LOW..=QUEUE_DEVICE_HIGH if !legacy => self.queue_register(cx, at, value),
+            QUEUE_PFN if legacy => self.set_up(cx, at, word),
+            QUEUE_READY | QUEUE_DESC_LOW..=QUEUE_DEVICE_HIGH if !legacy => self.set_up(cx, at, word),
             SHM_SEL if !legacy => {}
             _ => check_register_write(cx, REGISTERS, at, value),
         }
@@ -197,15 +181,12 @@ impl<D: VirtioDevice> Device for Mmio<D> {
             }
             return Ok(self.read_register(cx, at).into());
         }
-        let config = self.core.device.config(cx, &self.core.common);
-        let from = (at - CONFIG) as usize;
-        Ok((0..size.bytes() as usize).rev().fold(0, |value, i| value << 8 | u64::from(config.get(from + i).copied().unwrap_or(0))))
+        Ok(self.core.read_config(cx, self.core.common.order(), at - CONFIG, size))
     }
 
     fn write(&mut self, cx: &mut dyn Services, _: Window, at: u64, size: Width, value: u64) -> Result<(), BusFault> {
         if at >= CONFIG {
-            let (device, mut io) = self.core.io(cx);
-            device.write_config(&mut io, at - CONFIG, &value.to_le_bytes()[..size.bytes() as usize]);
+            self.core.write_config(cx, at - CONFIG, size, value);
         } else if size == Width::B4 {
             self.write_register(cx, at, value);
         } else {
@@ -285,7 +266,7 @@ impl Device for Empty {
 
 /// An empty slot.
 pub static VIRTIO_MMIO: DeviceType = DeviceType {
-    properties: &[FORCE_LEGACY],
+    properties: PROPERTIES,
     user_creatable: false,
     ..device_type("virtio-mmio", "Virtio-mmio slot without a device", |props| Ok(Box::new(Empty { legacy: props.bool("force-legacy") })))
 };

@@ -1,8 +1,15 @@
 //! Virtio devices (OASIS "Virtual I/O Device (VIRTIO) Version 1.2"): what all transports share.
 //!
 //! A [`VirtioDevice`] knows its requests, features and configuration space. A transport
-//! ([`mmio`]) knows registers and the interrupt. Between them is [`Common`], the state that the
-//! specification gives every device whatever carries it.
+//! ([`mmio`], [`pci`]) knows registers and the interrupt. Between them is [`Common`], the state
+//! that the specification gives every device whatever carries it.
+
+/// The properties of a device type: its transport's, those of every virtio device, and its own.
+macro_rules! properties {
+    ($transport:expr, $own:expr) => {
+        &$crate::virtio::concat::<{ $transport.len() + $crate::virtio::PROPERTIES.len() + $own.len() }>([$transport, $crate::virtio::PROPERTIES, $own])
+    };
+}
 
 pub mod blk;
 pub mod console;
@@ -10,13 +17,16 @@ pub mod console;
 pub(crate) mod driver;
 pub mod mmio;
 pub mod net;
+mod order;
+pub mod pci;
 pub mod queue;
 pub mod rng;
 
 use std::fmt;
 
-use proteus_model::{Event, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State};
+use proteus_model::{Event, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State, Width};
 
+pub use order::ByteOrder;
 use queue::{Chain, Queue, RingError};
 
 /// Device status: the driver runs.
@@ -45,7 +55,11 @@ pub const ISR_CONFIG: u8 = 2;
 /// A virtio device without its transport.
 pub trait VirtioDevice: State + Send {
     /// Device type (§5).
-    fn device_id(&self) -> u32;
+    const TYPE: u16;
+    /// Length of the configuration space in bytes.
+    const CONFIG_LEN: u64;
+    /// Class code of its PCI function: base class, sub-class, programming interface.
+    const PCI_CLASS: u32;
 
     /// Most entries of each queue.
     fn queues(&self) -> Vec<u16>;
@@ -53,8 +67,8 @@ pub trait VirtioDevice: State + Send {
     /// Features of this type of device (bits 0 to 23).
     fn features(&self, cx: &dyn Services) -> u64;
 
-    /// The configuration space.
-    fn config(&self, cx: &dyn Services, common: &Common) -> Vec<u8>;
+    /// The configuration space, with its numbers in this order: [`VirtioDevice::CONFIG_LEN`] bytes.
+    fn config(&self, cx: &dyn Services, order: ByteOrder) -> Vec<u8>;
 
     /// The driver wrote to the configuration space.
     fn write_config(&mut self, io: &mut Io<'_>, at: u64, bytes: &[u8]) {
@@ -90,9 +104,17 @@ pub trait VirtioDevice: State + Send {
 /// State that every virtio device has, whatever carries it.
 #[derive(Debug, Default, State)]
 pub struct Common {
-    /// Does the device show the legacy interface?
+    /// Interfaces that the device shows.
     #[state(skip)]
+    pub interfaces: Interfaces,
+    /// Order of the numbers of the legacy interface: the guest's.
+    #[state(skip)]
+    pub legacy_order: ByteOrder,
+    /// Does the driver use the legacy interface? Of a device with both, the one written to last.
+    #[state(reset = self.interfaces == Interfaces::Legacy)]
     pub legacy: bool,
+    /// Is the device kept from accessing memory (a PCI function that is no bus master)?
+    pub isolated: bool,
     /// Ring features that may be offered.
     #[state(skip)]
     pub ring_features: u64,
@@ -114,6 +136,18 @@ pub struct Common {
     pub raised: Vec<Raised>,
 }
 
+/// The interfaces of a device: before and since version 1.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interfaces {
+    /// The legacy one.
+    Legacy,
+    /// The present one.
+    #[default]
+    Modern,
+    /// Both, as a transitional device has them.
+    Both,
+}
+
 /// What an interrupt is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Raised {
@@ -123,20 +157,36 @@ pub enum Raised {
     Config,
 }
 
-/// Property `indirect_desc`, of every virtio device.
-pub const INDIRECT_DESC: PropertyDecl =
-    PropertyDecl { name: "indirect_desc", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Offer indirect descriptors" };
-/// Property `event_idx`, of every virtio device.
-pub const EVENT_IDX: PropertyDecl =
-    PropertyDecl { name: "event_idx", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Offer notification by index (used_event)" };
+/// Properties of every virtio device.
+pub const PROPERTIES: &[PropertyDecl] = &[
+    PropertyDecl { name: "indirect_desc", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Offer indirect descriptors" },
+    PropertyDecl { name: "event_idx", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Offer notification by index (used_event)" },
+];
+
+/// Lists of properties as one; `N` is their length together.
+const fn concat<const N: usize>(parts: [&[PropertyDecl]; 3]) -> [PropertyDecl; N] {
+    let mut all = [PROPERTIES[0]; N];
+    let (mut part, mut next) = (0, 0);
+    while part < parts.len() {
+        let mut i = 0;
+        while i < parts[part].len() {
+            all[next] = parts[part][i];
+            (next, i) = (next + 1, i + 1);
+        }
+        part += 1;
+    }
+    assert!(next == N);
+    all
+}
 
 impl Common {
-    fn new(device: &dyn VirtioDevice, props: &Props, legacy: bool) -> Common {
+    fn new<D: VirtioDevice>(device: &D, props: &Props, interfaces: Interfaces, legacy_order: ByteOrder) -> Common {
         let bit = |name, bit: u32| u64::from(props.bool(name)) << bit;
-        let version = if legacy { F_ANY_LAYOUT } else { F_VERSION_1 };
         Common {
-            legacy,
-            ring_features: 1 << version | bit("indirect_desc", F_INDIRECT_DESC) | bit("event_idx", F_EVENT_IDX),
+            interfaces,
+            legacy_order,
+            legacy: interfaces == Interfaces::Legacy,
+            ring_features: bit("indirect_desc", F_INDIRECT_DESC) | bit("event_idx", F_EVENT_IDX),
             queues: device.queues().into_iter().map(Queue::new).collect(),
             ..Common::default()
         }
@@ -157,9 +207,14 @@ impl Common {
         self.feature(F_VERSION_1)
     }
 
+    /// Order of the numbers in rings and requests.
+    pub fn order(&self) -> ByteOrder {
+        if self.legacy { self.legacy_order } else { ByteOrder::Little }
+    }
+
     /// May the device use its queues? Legacy drivers are known to use theirs before they say so.
     pub fn active(&self) -> bool {
-        !self.broken && (self.legacy || self.status & STATUS_DRIVER_OK != 0)
+        !self.broken && !self.isolated && (self.legacy || self.status & STATUS_DRIVER_OK != 0)
     }
 }
 
@@ -174,8 +229,8 @@ pub struct Core<D: VirtioDevice> {
 
 impl<D: VirtioDevice> Core<D> {
     /// For a device with these properties.
-    pub fn new(device: D, props: &Props, legacy: bool) -> Core<D> {
-        Core { common: Common::new(&device, props, legacy), device }
+    pub fn new(device: D, props: &Props, interfaces: Interfaces, legacy_order: ByteOrder) -> Core<D> {
+        Core { common: Common::new(&device, props, interfaces, legacy_order), device }
     }
 
     /// The device, and what it works with.
@@ -183,9 +238,60 @@ impl<D: VirtioDevice> Core<D> {
         (&mut self.device, Io { cx, common: &mut self.common })
     }
 
-    /// All features offered.
-    pub fn offered(&self, cx: &dyn Services) -> u64 {
-        self.device.features(cx) | self.common.ring_features
+    /// All features offered to a driver that uses the legacy interface or the present one.
+    pub fn offered(&self, cx: &dyn Services, legacy: bool) -> u64 {
+        let version = if legacy { F_ANY_LAYOUT } else { F_VERSION_1 };
+        self.device.features(cx) | self.common.ring_features | 1 << version
+    }
+
+    /// A read of the configuration space, past whose end are zeros, as a little-endian number.
+    pub fn read_config(&self, cx: &dyn Services, order: ByteOrder, at: u64, size: Width) -> u64 {
+        let config = self.device.config(cx, order);
+        let byte = |i: u32| usize::try_from(at + u64::from(i)).ok().and_then(|at| config.get(at)).copied().unwrap_or(0);
+        (0..size.bytes()).rev().fold(0, |value, i| value << 8 | u64::from(byte(i)))
+    }
+
+    /// A write to the configuration space.
+    pub fn write_config(&mut self, cx: &mut dyn Services, at: u64, size: Width, value: u64) {
+        let (device, mut io) = self.io(cx);
+        device.write_config(&mut io, at, &value.to_le_bytes()[..size.bytes() as usize]);
+    }
+
+    /// The driver sets up queue `n`, if there is one.
+    pub fn set_up(&mut self, cx: &mut dyn Services, n: usize, step: QueueSetup) {
+        let order = self.common.order();
+        let Some(queue) = self.common.queues.get_mut(n).filter(|q| q.max != 0) else {
+            return cx.guest_error(format_args!("setup of queue {n}, which is not there"));
+        };
+        if queue.ready && !matches!(step, QueueSetup::Ready(_) | QueueSetup::Legacy { .. }) {
+            return cx.guest_error(format_args!("setup of queue {n} while it is in use"));
+        }
+        let low = |old: u64, value: u32| old & !0xffff_ffff | u64::from(value);
+        let high = |old: u64, value: u32| old & 0xffff_ffff | u64::from(value) << 32;
+        match step {
+            QueueSetup::Size(size) if queue.fits(size.into()) => queue.num = size as u16,
+            QueueSetup::Size(size) => cx.guest_error(format_args!("queue {n} of {size} entries, more than {} or no power of two", queue.max)),
+            QueueSetup::DescLow(value) => queue.desc = low(queue.desc, value),
+            QueueSetup::DescHigh(value) => queue.desc = high(queue.desc, value),
+            QueueSetup::DriverLow(value) => queue.avail = low(queue.avail, value),
+            QueueSetup::DriverHigh(value) => queue.avail = high(queue.avail, value),
+            QueueSetup::DeviceLow(value) => queue.used = low(queue.used, value),
+            QueueSetup::DeviceHigh(value) => queue.used = high(queue.used, value),
+            QueueSetup::Ready(false) => queue.ready = false,
+            QueueSetup::Ready(true) if !queue.ready => queue.start(order),
+            QueueSetup::Ready(true) => {}
+            QueueSetup::Legacy { base, align } => {
+                queue.set_legacy(base, align);
+                queue.start(order);
+            }
+        }
+    }
+
+    /// Looks into all queues, when the device has become able to use them.
+    pub fn notify_all(&mut self, cx: &mut dyn Services) {
+        let queues = self.common.queues.len();
+        let (device, mut io) = self.io(cx);
+        (0..queues).for_each(|queue| device.notify(&mut io, queue));
     }
 
     /// The driver notifies of a queue.
@@ -205,7 +311,7 @@ impl<D: VirtioDevice> Core<D> {
             return;
         }
         // A legacy driver cannot be told that it accepts too much: only what was offered counts.
-        let all = if self.common.legacy { self.offered(cx) } else { u64::MAX };
+        let all = if self.common.legacy { self.offered(cx, true) } else { u64::MAX };
         let accepted = &mut self.common.driver_features;
         match word {
             0 => *accepted = *accepted & !0xffff_ffff | u64::from(features) & all,
@@ -225,7 +331,7 @@ impl<D: VirtioDevice> Core<D> {
         let mut agreed = set & if self.common.legacy { STATUS_DRIVER_OK } else { STATUS_FEATURES_OK } != 0;
         if agreed && !self.common.legacy {
             let accepted = self.common.driver_features;
-            let refused = accepted & !self.offered(cx);
+            let refused = accepted & !self.offered(cx, false);
             if refused != 0 || !self.common.modern() {
                 cx.guest_error(format_args!("driver accepts features {accepted:#x}, of which {refused:#x} are not offered"));
                 // The missing bit tells the driver (§3.1.1).
@@ -234,15 +340,42 @@ impl<D: VirtioDevice> Core<D> {
             }
         }
         self.common.status = status;
-        let queues = self.common.queues.len();
-        let (device, mut io) = self.io(cx);
         if agreed {
+            let (device, mut io) = self.io(cx);
             device.negotiated(&mut io);
         }
         if set & STATUS_DRIVER_OK != 0 {
-            (0..queues).for_each(|queue| device.notify(&mut io, queue));
+            self.notify_all(cx);
         }
     }
+}
+
+/// One step of a driver that sets up a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueSetup {
+    /// Number of entries.
+    Size(u32),
+    /// Lower half of the address of the descriptor table.
+    DescLow(u32),
+    /// Its upper half.
+    DescHigh(u32),
+    /// Lower half of the address of the driver's area, the available ring.
+    DriverLow(u32),
+    /// Its upper half.
+    DriverHigh(u32),
+    /// Lower half of the address of the device's area, the used ring.
+    DeviceLow(u32),
+    /// Its upper half.
+    DeviceHigh(u32),
+    /// The queue may be used, or may not.
+    Ready(bool),
+    /// All at once by the legacy layout: address, and alignment of the used ring.
+    Legacy {
+        /// Address of the queue.
+        base: u64,
+        /// A power of two.
+        align: u64,
+    },
 }
 
 /// What a device's request handling works with: the world, and its own common state.
@@ -257,6 +390,11 @@ impl Io<'_> {
     /// Has the driver accepted this feature?
     pub fn feature(&self, bit: u32) -> bool {
         self.common.feature(bit)
+    }
+
+    /// Order of the numbers in requests.
+    pub fn order(&self) -> ByteOrder {
+        self.common.order()
     }
 
     /// Gives up until the driver resets the device (§2.1.2).

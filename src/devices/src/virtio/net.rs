@@ -6,8 +6,9 @@
 use proteus_model::{DeviceType, Event, PortDecl, PortKind, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State};
 
 use super::mmio::{self, Mmio};
+use super::pci::{self, Pci};
 use super::queue::{Chain, RingError};
-use super::{Common, EVENT_IDX, INDIRECT_DESC, Io, VirtioDevice};
+use super::{ByteOrder, Common, Io, VirtioDevice};
 
 const F_MTU: u32 = 3;
 const F_MAC: u32 = 5;
@@ -167,7 +168,7 @@ impl Net {
             io.cx.guest_error(format_args!("a frame of {} bytes does not fit into {room} bytes of buffers; dropped", frame.len()));
             io.push_all(RX, chains.into_iter().map(|chain| (chain, 0)));
         } else {
-            let result = fill(io.cx, &frame, header, &mut chains);
+            let result = fill(io, &frame, header, &mut chains);
             if let Some(lengths) = io.check(RX, result) {
                 io.push_all(RX, chains.into_iter().zip(lengths));
             }
@@ -249,8 +250,8 @@ impl Net {
                 whole
             }
             (CTRL_MAC, CTRL_MAC_TABLE_SET) => {
-                let unicast = addresses(io.cx, chain)?;
-                let multicast = addresses(io.cx, chain)?;
+                let unicast = addresses(io, chain)?;
+                let multicast = addresses(io, chain)?;
                 if let (Some(unicast), Some(multicast)) = (unicast, multicast) {
                     (self.filter.unicast, self.filter.multicast) = (unicast, multicast);
                     true
@@ -269,16 +270,16 @@ impl Net {
 }
 
 /// Puts header and frame into chains that have room for them; gives how much went into each.
-fn fill(cx: &mut dyn Services, frame: &[u8], header_len: usize, chains: &mut [Chain]) -> Result<Vec<u32>, RingError> {
+fn fill(io: &mut Io<'_>, frame: &[u8], header_len: usize, chains: &mut [Chain]) -> Result<Vec<u32>, RingError> {
     let mut header = [0; 12];
-    header[10..].copy_from_slice(&(chains.len() as u16).to_le_bytes());
+    header[10..].copy_from_slice(&io.order().bytes16(chains.len() as u16));
     let (mut header, mut rest) = (&header[..header_len], frame);
     let mut lengths = Vec::with_capacity(chains.len());
     for chain in chains {
-        let mut written = chain.writable.write(cx, header)?;
+        let mut written = chain.writable.write(io.cx, header)?;
         header = &header[written..];
         if header.is_empty() {
-            let n = chain.writable.write(cx, rest)?;
+            let n = chain.writable.write(io.cx, rest)?;
             rest = &rest[n..];
             written += n;
         }
@@ -288,17 +289,17 @@ fn fill(cx: &mut dyn Services, frame: &[u8], header_len: usize, chains: &mut [Ch
 }
 
 /// Reads a counted list of addresses, of which one more than fit are kept.
-fn addresses(cx: &mut dyn Services, chain: &mut Chain) -> Result<Option<Vec<[u8; 6]>>, RingError> {
+fn addresses(io: &mut Io<'_>, chain: &mut Chain) -> Result<Option<Vec<[u8; 6]>>, RingError> {
     let mut count = [0; 4];
-    chain.readable.read(cx, &mut count)?;
-    let count = u64::from(u32::from_le_bytes(count));
+    chain.readable.read(io.cx, &mut count)?;
+    let count = u64::from(io.order().number32(count));
     if count * 6 > chain.readable.left() {
         return Ok(None);
     }
     let mut list = Vec::new();
     for _ in 0..count.min(MAX_FILTER as u64 + 1) {
         let mut mac = [0; 6];
-        chain.readable.read(cx, &mut mac)?;
+        chain.readable.read(io.cx, &mut mac)?;
         list.push(mac);
     }
     chain.readable.skip(6 * (count - list.len() as u64));
@@ -306,9 +307,10 @@ fn addresses(cx: &mut dyn Services, chain: &mut Chain) -> Result<Option<Vec<[u8;
 }
 
 impl VirtioDevice for Net {
-    fn device_id(&self) -> u32 {
-        1
-    }
+    const TYPE: u16 = 1;
+    const CONFIG_LEN: u64 = 12;
+    /// Network, Ethernet.
+    const PCI_CLASS: u32 = 0x02_0000;
 
     fn queues(&self) -> Vec<u16> {
         let [rx, tx] = self.queue_sizes;
@@ -332,12 +334,12 @@ impl VirtioDevice for Net {
         .fold(0, |features, (bit, on)| features | u64::from(on) << bit)
     }
 
-    fn config(&self, _: &dyn Services, _: &Common) -> Vec<u8> {
+    fn config(&self, _: &dyn Services, order: ByteOrder) -> Vec<u8> {
         let status = if self.link_down { 0 } else { STATUS_LINK_UP } | if self.announce { STATUS_ANNOUNCE } else { 0 };
         let mut c = self.mac.to_vec();
-        c.extend(status.to_le_bytes());
-        c.extend(1u16.to_le_bytes());
-        c.extend(self.mtu.to_le_bytes());
+        for field in [status, 1, self.mtu] {
+            c.extend(order.bytes16(field));
+        }
         c
     }
 
@@ -392,23 +394,33 @@ const fn property(name: &'static str, kind: PropertyKind, default: PropertyDefau
     PropertyDecl { name, kind, default, doc }
 }
 
+/// Properties of a network device, whatever carries it.
+const PROPERTIES: &[PropertyDecl] = &[
+    property("netdev", PropertyKind::Netdev, PropertyDefault::None, "Name of the network back end"),
+    property("mac", PropertyKind::Mac, PropertyDefault::Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]), "Ethernet address"),
+    property("mrg_rxbuf", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer frames over several buffers"),
+    property("status", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer the state of the link"),
+    property("ctrl_vq", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer the control queue"),
+    property("host_mtu", PropertyKind::U64, PropertyDefault::U64(0), "Longest packet to tell the driver, 0 for none"),
+    property("rx_queue_size", PropertyKind::U64, PropertyDefault::U64(256), "Entries of the receive queue"),
+    property("tx_queue_size", PropertyKind::U64, PropertyDefault::U64(256), "Entries of the transmit queue"),
+];
+const PORTS: &[PortDecl] = &[PortDecl { name: "netdev", kind: PortKind::Frame }];
+const EXAMPLE: &[(&str, &str)] = &[("netdev", "net0")];
+
+/// A network device on a PCI bus.
+pub static VIRTIO_NET_PCI: DeviceType = DeviceType {
+    properties: properties!(pci::PROPERTIES, PROPERTIES),
+    ports: PORTS,
+    example: EXAMPLE,
+    ..Pci::<Net>::device_type("virtio-net-pci", "Virtio network device (PCI)", |props| Pci::boxed(props, Net::new(props)?))
+};
+
 /// A network device in a virtio-mmio slot.
 pub static VIRTIO_NET_DEVICE: DeviceType = DeviceType {
-    properties: &[
-        mmio::FORCE_LEGACY,
-        INDIRECT_DESC,
-        EVENT_IDX,
-        property("netdev", PropertyKind::Netdev, PropertyDefault::None, "Name of the network back end"),
-        property("mac", PropertyKind::Mac, PropertyDefault::Mac([0x52, 0x54, 0, 0x12, 0x34, 0x56]), "Ethernet address"),
-        property("mrg_rxbuf", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer frames over several buffers"),
-        property("status", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer the state of the link"),
-        property("ctrl_vq", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer the control queue"),
-        property("host_mtu", PropertyKind::U64, PropertyDefault::U64(0), "Longest packet to tell the driver, 0 for none"),
-        property("rx_queue_size", PropertyKind::U64, PropertyDefault::U64(256), "Entries of the receive queue"),
-        property("tx_queue_size", PropertyKind::U64, PropertyDefault::U64(256), "Entries of the transmit queue"),
-    ],
-    ports: &[PortDecl { name: "netdev", kind: PortKind::Frame }],
-    example: &[("netdev", "net0")],
+    properties: properties!(mmio::PROPERTIES, PROPERTIES),
+    ports: PORTS,
+    example: EXAMPLE,
     ..mmio::device_type("virtio-net-device", "Virtio network device (virtio-mmio)", |props| Ok(Mmio::boxed(props, Net::new(props)?)))
 };
 

@@ -1,7 +1,6 @@
 //! Split virtqueues (virtio 1.2 §2.7; legacy layout §2.7.2), the device's side.
 //!
-//! Left out: packed virtqueues (never offered), in-order use, and rings in a big-endian guest's
-//! byte order (legacy only; the rings of such a guest are taken for little-endian ones).
+//! Left out: packed virtqueues (never offered) and in-order use.
 //!
 //! The rings belong to the guest, who may write anything there at any time. Every look at them is
 //! bounded: a chain has at most [`MAX_SEGMENTS`] parts and 4 GiB, a ring holds at most as many
@@ -11,6 +10,8 @@ use std::fmt;
 use std::sync::atomic::{Ordering, fence};
 
 use proteus_model::{BusFault, Services, State, Width};
+
+use super::ByteOrder;
 
 /// Most descriptors of one chain, as QEMU has it.
 pub const MAX_SEGMENTS: usize = 1024;
@@ -22,7 +23,7 @@ const DESC_WRITE: u16 = 2;
 const DESC_INDIRECT: u16 = 4;
 const DESC_BYTES: u64 = 16;
 /// The driver asks for no interrupts (`avail.flags`).
-const AVAIL_NO_INTERRUPT: u64 = 1;
+const AVAIL_NO_INTERRUPT: u16 = 1;
 
 /// What a driver did wrong with its rings, and the number that was wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +156,9 @@ pub struct Queue {
     pub avail: u64,
     /// Address of the ring of chains used.
     pub used: u64,
+    /// Order of the numbers in the rings; that of a guest which is not little-endian only in a
+    /// legacy queue.
+    order: ByteOrder,
     last_avail: u16,
     used_idx: u16,
     /// Used index at the last interrupt, if there was one.
@@ -185,8 +189,9 @@ impl Queue {
         self.used = end.wrapping_add(mask) & !mask;
     }
 
-    /// Starts afresh at the beginning of the rings.
-    pub fn start(&mut self) {
+    /// Starts afresh at the beginning of the rings, whose numbers have this order.
+    pub fn start(&mut self, order: ByteOrder) {
+        self.order = order;
         (self.last_avail, self.used_idx, self.signalled) = (0, 0, None);
         self.ready = true;
     }
@@ -196,10 +201,23 @@ impl Queue {
         u64::from(index & self.num.wrapping_sub(1))
     }
 
+    /// Loads a number from the available ring.
+    fn load_avail(&self, cx: &mut dyn Services, offset: u64) -> Result<u16, RingError> {
+        let address = self.avail.wrapping_add(offset);
+        let value = cx.dma_load(address, Width::B2).map_err(at("bad address of the available ring", address))? as u16;
+        Ok(self.order.number16(value.to_le_bytes()))
+    }
+
+    /// Stores a number in the used ring.
+    fn store_used(&self, cx: &mut dyn Services, offset: u64, value: u16) -> Result<(), RingError> {
+        let address = self.used.wrapping_add(offset);
+        let value = u16::from_le_bytes(self.order.bytes16(value));
+        cx.dma_store(address, Width::B2, value.into()).map_err(at("bad address of the used ring", address))
+    }
+
     /// Chains that the driver has made available and the device has not taken.
     fn waiting(&self, cx: &mut dyn Services) -> Result<u16, RingError> {
-        let address = self.avail.wrapping_add(2);
-        let idx = cx.dma_load(address, Width::B2).map_err(at("bad address of the available ring", address))? as u16;
+        let idx = self.load_avail(cx, 2)?;
         let waiting = idx.wrapping_sub(self.last_avail);
         if waiting > self.num {
             return Err(wrong("available index runs away from the device's", idx.into()));
@@ -216,16 +234,14 @@ impl Queue {
             if !event_idx {
                 return Ok(None);
             }
-            let address = self.used.wrapping_add(4 + 8 * u64::from(self.num));
-            cx.dma_store(address, Width::B2, self.last_avail.into()).map_err(at("bad address of the used ring", address))?;
+            self.store_used(cx, 4 + 8 * u64::from(self.num), self.last_avail)?;
             // The driver writes its index and then reads the event; we must do the converse.
             fence(Ordering::SeqCst);
             if self.waiting(cx)? == 0 {
                 return Ok(None);
             }
         }
-        let address = self.avail.wrapping_add(4 + 2 * self.slot(self.last_avail));
-        let head = cx.dma_load(address, Width::B2).map_err(at("bad address of the available ring", address))? as u16;
+        let head = self.load_avail(cx, 4 + 2 * self.slot(self.last_avail))?;
         let mut chain = self.spare.pop().unwrap_or_default();
         chain.head = head;
         chain.readable.clear();
@@ -250,9 +266,9 @@ impl Queue {
             let address = table.wrapping_add(DESC_BYTES * index);
             let mut d = [0; DESC_BYTES as usize];
             cx.dma_read(address, &mut d).map_err(at("bad address of a descriptor", address))?;
-            let buffer = u64::from_le_bytes([d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]]);
-            let len = u32::from_le_bytes([d[8], d[9], d[10], d[11]]);
-            let (flags, next) = (u16::from_le_bytes([d[12], d[13]]), u16::from_le_bytes([d[14], d[15]]));
+            let buffer = self.order.number64([d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]]);
+            let len = self.order.number32([d[8], d[9], d[10], d[11]]);
+            let (flags, next) = (self.order.number16([d[12], d[13]]), self.order.number16([d[14], d[15]]));
             if flags & DESC_INDIRECT != 0 {
                 if inside || !indirect || flags & DESC_NEXT != 0 {
                     return Err(wrong("indirect descriptor where none may be", address));
@@ -299,14 +315,13 @@ impl Queue {
         for (chain, written) in chains {
             let address = self.used.wrapping_add(4 + 8 * self.slot(self.used_idx));
             let mut element = [0; 8];
-            element[..4].copy_from_slice(&u32::from(chain.head).to_le_bytes());
-            element[4..].copy_from_slice(&written.to_le_bytes());
+            element[..4].copy_from_slice(&self.order.bytes32(chain.head.into()));
+            element[4..].copy_from_slice(&self.order.bytes32(written));
             cx.dma_write(address, &element).map_err(at("bad address of the used ring", address))?;
             self.used_idx = self.used_idx.wrapping_add(1);
             self.keep(chain);
         }
-        let address = self.used.wrapping_add(2);
-        cx.dma_store(address, Width::B2, self.used_idx.into()).map_err(at("bad address of the used ring", address))
+        self.store_used(cx, 2, self.used_idx)
     }
 
     /// Does the driver want an interrupt for the chains given back since the last one?
@@ -314,11 +329,9 @@ impl Queue {
         // The driver writes what it wants and then reads the used index; we did the converse.
         fence(Ordering::SeqCst);
         if !event_idx {
-            let flags = cx.dma_load(self.avail, Width::B2).map_err(at("bad address of the available ring", self.avail))?;
-            return Ok(flags & AVAIL_NO_INTERRUPT == 0);
+            return Ok(self.load_avail(cx, 0)? & AVAIL_NO_INTERRUPT == 0);
         }
-        let address = self.avail.wrapping_add(4 + 2 * u64::from(self.num));
-        let event = cx.dma_load(address, Width::B2).map_err(at("bad address of the available ring", address))? as u16;
+        let event = self.load_avail(cx, 4 + 2 * u64::from(self.num))?;
         let new = self.used_idx;
         Ok(match self.signalled.replace(new) {
             Some(old) => new.wrapping_sub(event).wrapping_sub(1) < new.wrapping_sub(old),

@@ -328,8 +328,7 @@ fn compiled_results_are_those_of_the_reference() {
 fn reference(fr: bool, cases: &[(u32, u64)]) -> Vec<State> {
     let (name, runner, model) = if fr { ("HARNESS64", "qemu-mips64el", "MIPS64R2-generic") } else { ("HARNESS32", "qemu-mipsel", "24Kf") };
     let harness = std::env::var(name).unwrap_or_else(|_| panic!("{name}: the path of reference/fpu.c, compiled"));
-    let mut child =
-        Command::new(runner).args(["-cpu", model]).arg(harness).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the reference runs");
+    let mut child = Command::new(runner).args(["-cpu", model]).arg(harness).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the reference runs");
     let mut to = child.stdin.take().expect("piped");
     let todo = cases.to_vec();
     let writer = std::thread::spawn(move || {

@@ -6,7 +6,8 @@ pub use proteus_arm::models;
 use proteus_arm::{Arm, Configuration, psci, sysregs};
 use proteus_exec::semihosting::Semihosting;
 use proteus_exec::{Core, Target};
-use proteus_machines::{Board, BuiltBoard, Conduit, CoreStart};
+use proteus_machines::{Architecture, ArmCores, ArmStart, Board, Conduit};
+use proteus_model::Machine;
 
 use super::{Model, Plan, Processors};
 use crate::config::Config;
@@ -20,7 +21,7 @@ const ABSENT: &[&str] = &["pauth", "pauth-qarma3", "pauth-qarma5", "sve", "sme",
 pub fn model(config: &Config, board: &Board) -> Result<Model, Problem> {
     let (name, features) = match &config.cpu {
         Some(cpu) => (cpu.model.as_str(), cpu.features.as_slice()),
-        None => (board.default_cpu, &[][..]),
+        None => ((board.default_cpu)(Architecture::Aarch64), &[][..]),
     };
     let known = || board.cpu_models.join(", ");
     if name == "host" {
@@ -56,27 +57,27 @@ pub fn model(config: &Config, board: &Board) -> Result<Model, Problem> {
 }
 
 /// The cores of a built machine.
-pub fn build(plan: &Plan, program: &str, model: &'static models::Model, built: &BuiltBoard, semihosting: Option<Arc<dyn Semihosting>>) -> Processors {
+pub fn build(plan: &Plan, program: &str, model: &'static models::Model, machine: &Arc<Machine>, cores: &ArmCores, semihosting: Option<Arc<dyn Semihosting>>) -> Processors {
     let configuration = Configuration {
         model,
-        has_el2: built.has_el2,
-        has_el3: built.has_el3,
-        conduit: built.psci.map(|c| match c {
+        has_el2: cores.has_el2,
+        has_el3: cores.has_el3,
+        conduit: cores.psci.map(|c| match c {
             Conduit::Hvc => psci::Conduit::Hvc,
             Conduit::Smc => psci::Conduit::Smc,
         }),
-        affinities: built.cores.iter().map(|c| c.affinity).collect(),
-        frequency: built.timer_frequency,
-        gic_sysregs: built.gic_version >= 3,
-        reset_address: built.start.first().map_or(0, |s| s.pc),
+        affinities: cores.affinities.clone(),
+        frequency: cores.timer_frequency,
+        gic_sysregs: cores.gic_version >= 3,
+        reset_address: cores.start.first().map_or(0, |s| s.pc),
     };
-    plan.processors(program, &built.machine, semihosting, proteus_arm_glue::compiler, |n| {
-        let start = built.start.get(n).copied();
+    plan.processors(program, machine, semihosting, proteus_arm_glue::compiler, |n| {
+        let start = cores.start.get(n).copied();
         (Arm::new(&configuration), Box::new(move |core: &mut Core<Arm>| start.iter().for_each(|s| enter(core, s))))
     })
 }
 
-fn enter(core: &mut Core<Arm>, start: &CoreStart) {
+fn enter(core: &mut Core<Arm>, start: &ArmStart) {
     let level = u64::from(start.el.clamp(1, 3));
     if core.target.has_el3 && level < 3 {
         // What secure firmware would have set: non-secure, AArch64 below, HVC allowed.

@@ -9,7 +9,7 @@ use proteus_exec::sched::Icount;
 use proteus_exec::semihosting::Semihosting;
 use proteus_exec::system::System;
 use proteus_exec::{Core, Cpu, Start, Target, Thresholds, Vcpu};
-use proteus_machines::{Board, BuiltBoard};
+use proteus_machines::{Architecture, Board, BuiltBoard, Cores};
 use proteus_model::{CoreId, Machine};
 use proteus_translator::{Compiler, Options, Unavailable};
 
@@ -84,14 +84,16 @@ impl Plan {
     /// What the board must know of the model.
     pub fn board_cpu(&self) -> proteus_machines::Cpu {
         match self.model {
-            Model::Arm(m) => proteus_machines::Cpu { model: m.name.into(), compatible: m.compatible.into(), pmu: true },
+            Model::Arm(m) => proteus_machines::Cpu { model: m.name.into(), architecture: Architecture::Aarch64, compatible: m.compatible.into(), pmu: true },
         }
     }
 
     /// Makes the cores of a built machine; they are to be reset when its memory has been loaded.
     pub fn build(&self, program: &str, built: &BuiltBoard, semihosting: Option<Arc<dyn Semihosting>>) -> Processors {
-        match self.model {
-            Model::Arm(model) => arm::build(self, program, model, built, semihosting),
+        match (self.model, &built.cores) {
+            (Model::Arm(model), Cores::Arm(cores)) => arm::build(self, program, model, &built.machine, cores, semihosting),
+            // A board has the processors that its configuration asked for.
+            (Model::Arm(_), Cores::Mips(_)) => unreachable!("a board of another architecture"),
         }
     }
 
