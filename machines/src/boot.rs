@@ -31,7 +31,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    fn whole(name: impl Into<String>, address: u64, bytes: Vec<u8>) -> Load {
+    pub fn whole(name: impl Into<String>, address: u64, bytes: Vec<u8>) -> Load {
         let range = 0..bytes.len();
         Load { name: name.into(), address, bytes: Arc::new(bytes), range, zero: 0 }
     }
@@ -42,6 +42,13 @@ impl Load {
 
     fn addresses(&self) -> Range<u64> {
         self.address..self.address.saturating_add(self.range.len() as u64).saturating_add(self.zero)
+    }
+
+    /// The pieces of a planned image.
+    pub fn pieces(name: &str, bytes: Vec<u8>, plan: &LoadPlan) -> Vec<Load> {
+        let bytes = Arc::new(bytes);
+        let load = |s: &proteus_loader::Segment| Load { name: name.into(), address: s.address, bytes: bytes.clone(), range: s.data.clone(), zero: s.zero };
+        plan.segments.iter().map(load).collect()
     }
 }
 
@@ -102,7 +109,7 @@ impl Boot {
             tree: ram.clone(),
             ram,
         };
-        boot.loader_items(given.loader, memory)?;
+        (boot.loads, boot.entries) = loader_items(given.loader, memory, None)?;
         let has_firmware = given.flash || given.firmware.is_some();
         if given.flash && given.firmware.is_some() {
             return Err(refuse("-bios and a pflash image in unit 0 are both firmware; give one of them"));
@@ -121,7 +128,7 @@ impl Boot {
             boot.firmware("built-in firmware".into(), built_in.to_vec(), memory)?;
         }
         boot.bootargs = given.command_line;
-        boot.check_overlap()?;
+        check_overlap(&boot.loads)?;
         Ok(boot)
     }
 
@@ -143,7 +150,7 @@ impl Boot {
         let kernel_end = if plan.occupied.end > ram.start && plan.occupied.end <= ram.end { plan.occupied.end } else { ram.start };
         let middle = ram.start + ((ram.end - ram.start) / 2).min(INITRD_OFFSET);
         let from = middle.max(kernel_end).next_multiple_of(PAGE);
-        self.push("kernel", kernel.bytes, &plan);
+        self.loads.extend(Load::pieces("kernel", kernel.bytes, &plan));
         let mut end = from;
         if let Some(initrd) = initrd {
             end = from.saturating_add(initrd.len() as u64);
@@ -206,60 +213,6 @@ impl Boot {
         Ok(())
     }
 
-    fn push(&mut self, name: &str, bytes: Vec<u8>, plan: &LoadPlan) {
-        let bytes = Arc::new(bytes);
-        let load = |s: &proteus_loader::Segment| Load { name: name.into(), address: s.address, bytes: bytes.clone(), range: s.data.clone(), zero: s.zero };
-        self.loads.extend(plan.segments.iter().map(load));
-    }
-
-    fn loader_items(&mut self, items: Vec<LoaderItem>, memory: &Memory) -> Result<(), BoardError> {
-        for item in items {
-            let name = format!("-device loader ({})", item.name);
-            let start = match item.contents {
-                LoaderContents::Nothing => Some(item.address.ok_or_else(|| refuse(format!("{name}: without file= or data= it needs addr= and cpu-num=")))?),
-                LoaderContents::Bytes(bytes) => {
-                    let address = item.address.ok_or_else(|| refuse(format!("{name}: addr= must be given")))?;
-                    self.loads.push(Load::whole(name, address, bytes));
-                    Some(address)
-                }
-                LoaderContents::Image(image) => {
-                    let raw = matches!(image.image, proteus_loader::Image::LinuxArm64(_) | proteus_loader::Image::Raw | proteus_loader::Image::DeviceTree);
-                    if raw {
-                        let address = item.address.unwrap_or(0);
-                        self.loads.push(Load::whole(name, address, image.bytes));
-                        Some(address)
-                    } else {
-                        let plan = image.plan(&Placement { ram: memory.ram.clone(), raw_offset: 0, translate: None })?;
-                        check(&plan, &image.file, memory)?;
-                        let entry = plan.entry;
-                        self.push(&name, image.bytes, &plan);
-                        Some(entry)
-                    }
-                }
-            };
-            if let (Some(core), Some(start)) = (item.core, start) {
-                self.entries.push((core, start));
-            }
-        }
-        for load in &self.loads {
-            let at = load.addresses();
-            if !memory.all().any(|m| m.start <= at.start && at.end <= m.end) {
-                return Err(refuse(format!("{} at {:#x}..{:#x} is outside the machine's memory", load.name, at.start, at.end)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing is loaded over something else.
-    fn check_overlap(&self) -> Result<(), BoardError> {
-        let mut sorted: Vec<&Load> = self.loads.iter().filter(|l| !l.addresses().is_empty()).collect();
-        sorted.sort_by_key(|l| l.address);
-        match sorted.windows(2).find(|p| p[0].addresses().end > p[1].address) {
-            Some(p) => Err(overlap(p[0], &p[1].name, p[1].addresses())),
-            None => Ok(()),
-        }
-    }
-
     /// Nor is the device tree.
     pub fn check_tree(&self, tree: Range<u64>) -> Result<(), BoardError> {
         match self.loads.iter().find(|l| l.addresses().start < tree.end && tree.start < l.addresses().end) {
@@ -269,13 +222,61 @@ impl Boot {
     }
 }
 
+/// What `-device loader`s put into memory, and which cores they start where. `translate` is as in
+/// [`Placement`].
+pub(crate) fn loader_items(items: Vec<LoaderItem>, memory: &Memory, translate: Option<fn(u64) -> u64>) -> Result<(Vec<Load>, Vec<(usize, u64)>), BoardError> {
+    use proteus_loader::Image;
+    let (mut loads, mut entries) = (vec![], vec![]);
+    for item in items {
+        let name = format!("-device loader ({})", item.name);
+        let start = match item.contents {
+            LoaderContents::Nothing => item.address.ok_or_else(|| refuse(format!("{name}: without file= or data= it needs addr= and cpu-num=")))?,
+            LoaderContents::Bytes(bytes) => {
+                let address = item.address.ok_or_else(|| refuse(format!("{name}: addr= must be given")))?;
+                loads.push(Load::whole(name, address, bytes));
+                address
+            }
+            LoaderContents::Image(image) if matches!(image.image, Image::LinuxArm64(_) | Image::Raw | Image::DeviceTree) => {
+                let address = item.address.unwrap_or(0);
+                loads.push(Load::whole(name, address, image.bytes));
+                address
+            }
+            LoaderContents::Image(image) => {
+                let plan = image.plan(&Placement { ram: memory.ram.clone(), raw_offset: 0, translate })?;
+                check(&plan, &image.file, memory)?;
+                loads.extend(Load::pieces(&name, image.bytes, &plan));
+                plan.entry
+            }
+        };
+        entries.extend(item.core.map(|core| (core, start)));
+    }
+    for load in &loads {
+        let at = load.addresses();
+        if !memory.all().any(|m| m.start <= at.start && at.end <= m.end) {
+            return Err(refuse(format!("{} at {:#x}..{:#x} is outside the machine's memory", load.name, at.start, at.end)));
+        }
+    }
+    Ok((loads, entries))
+}
+
+/// Nothing is loaded over something else.
+pub(crate) fn check_overlap(loads: &[Load]) -> Result<(), BoardError> {
+    let mut sorted: Vec<&Load> = loads.iter().filter(|l| !l.addresses().is_empty()).collect();
+    sorted.sort_by_key(|l| l.address);
+    match sorted.windows(2).find(|p| p[0].addresses().end > p[1].address) {
+        Some(p) => Err(overlap(p[0], &p[1].name, p[1].addresses())),
+        None => Ok(()),
+    }
+}
+
 impl Memory {
     fn all(&self) -> impl Iterator<Item = &Range<u64>> {
         [&self.ram, &self.rom].into_iter().chain(&self.others)
     }
 }
 
-fn check(plan: &LoadPlan, file: &Path, memory: &Memory) -> Result<(), BoardError> {
+/// Refuses a plan that leaves the board's memory.
+pub(crate) fn check(plan: &LoadPlan, file: &Path, memory: &Memory) -> Result<(), BoardError> {
     let all: Vec<Range<u64>> = memory.all().cloned().collect();
     Ok(plan.check_within(&all).map_err(|d| d.in_file(file))?)
 }

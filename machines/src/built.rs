@@ -74,16 +74,12 @@ pub struct MipsCores {
     pub start: Vec<MipsStart>,
 }
 
-/// How a MIPS core starts after a reset. Its state is otherwise that after a reset.
+/// How a MIPS core starts after a reset, in the state after a reset. A kernel finds its arguments
+/// in registers, as the board's boot program puts them there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MipsStart {
-    /// Virtual address of the first instruction, sign-extended from 32 bits where it is one of
-    /// those.
+    /// Virtual address of the first instruction, sign-extended from 32 bits if it is one of those.
     pub pc: u64,
-    /// General registers $4 to $7.
-    pub arguments: [u64; 4],
-    /// General register $29.
-    pub sp: u64,
 }
 
 /// How an Arm core starts after a reset.
@@ -111,6 +107,8 @@ pub struct BuiltBoard {
     pub dtb: Option<Dtb>,
     pub(crate) loads: Vec<Load>,
     pub(crate) mirrors: Vec<Mirror>,
+    /// Which of the loads is a random seed, in hexadecimal digits.
+    pub(crate) seed_digits: Option<usize>,
     pub(crate) power_key: Option<(DeviceId, usize)>,
 }
 
@@ -168,11 +166,14 @@ impl BuiltBoard {
         }
     }
 
-    /// Draws the device tree's seeds anew for the next [`BuiltBoard::load`].
+    /// Draws the seeds that the guest is given anew for the next [`BuiltBoard::load`].
     pub fn reseed(&mut self, seeds: Seeds) -> Result<(), BoardError> {
         if let Some(dtb) = self.dtb.as_mut().filter(|d| d.seeded) {
             seed(&mut dtb.tree, seeds)?;
             dtb.bytes = flatten(&dtb.tree)?;
+        }
+        if let Some(load) = self.seed_digits.and_then(|n| self.loads.get_mut(n)) {
+            *load = Load::whole(load.name.clone(), load.address, digits(seeds));
         }
         Ok(())
     }
@@ -195,6 +196,12 @@ pub(crate) fn seed(tree: &mut Tree, seeds: Seeds) -> Result<(), FdtError> {
         node.set_u64("kaslr-seed", seeds.kaslr).set("rng-seed", seeds.rng.as_slice());
     }
     tree.set_chosen(&Chosen { kaslr_seed: Some(seeds.kaslr), rng_seed: Some(seeds.rng.to_vec()), ..Chosen::default() })
+}
+
+/// A seed in hexadecimal digits, with a NUL.
+pub(crate) fn digits(seeds: Seeds) -> Vec<u8> {
+    let text: String = seeds.rng.iter().map(|b| format!("{b:02x}")).collect();
+    [text.as_bytes(), &[0]].concat()
 }
 
 /// The bytes of a tree, with room to grow.

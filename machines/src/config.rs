@@ -187,8 +187,6 @@ pub struct PlugIn {
     pub id: Option<String>,
     /// `bus=`.
     pub bus: Option<String>,
-    /// `addr=`: device and function on a PCI bus.
-    pub addr: Option<String>,
     /// It comes from `-nic` or `-net nic`, and goes where the board has its own interface.
     pub nic: bool,
     /// Its other properties.

@@ -456,6 +456,7 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
         dtb: Some(Dtb { address: dtb_address, bytes: dtb, tree, seeded }),
         loads: boot.loads,
         mirrors: vec![],
+        seed_digits: None,
         power_key,
     })
 }

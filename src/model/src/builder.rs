@@ -188,6 +188,14 @@ impl MachineBuilder {
         Ok(id)
     }
 
+    /// Memory that may stand in for reads of a device's window ([`Device::backing`]), to be placed
+    /// elsewhere too.
+    pub fn backing(&self, id: DeviceId, window: &str) -> Option<Arc<Region>> {
+        let info = self.info(id);
+        let n = info.ty.windows.iter().position(|w| w.name == window)?;
+        info.backing.get(n).cloned().flatten()
+    }
+
     /// A device by name.
     pub fn find(&self, name: &str) -> Option<DeviceId> {
         self.by_name.get(name).copied()

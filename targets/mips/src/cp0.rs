@@ -257,6 +257,7 @@ pub fn reset(core: &mut Core<Mips>) {
     }
     tlb::reset(core);
     *core.word_mut(state::PC) = kept(core, core.target.reset_address);
+    core.halted = false;
     core.attention = false;
 }
 

@@ -3,7 +3,7 @@
 use proteus_devices::REGISTRY;
 use proteus_loader::Kernel;
 use proteus_machines::{Backend, Board, LoaderContents, LoaderItem, PlugIn};
-use proteus_model::{DeviceType, PortKind, Props, Value, WindowKind};
+use proteus_model::{DeviceType, PortKind, Props, Value};
 
 use super::chardevs::{Binding, Consoles};
 use super::network::{NetLink, Networks};
@@ -136,8 +136,6 @@ impl Plugged {
         let fail = |e: &dyn std::fmt::Display| Problem(e.to_string()).at(&config.program, at);
         let mut properties = given.properties.clone();
         let bus = properties.take("bus");
-        let pci = ty.windows.iter().any(|w| w.kind == WindowKind::PciConfig);
-        let addr = if pci { properties.take("addr") } else { None };
         let mut props = Props::new(ty);
         let transport = ty.properties.iter().any(|p| p.name == "force-legacy");
         for g in config.globals.iter().filter(|g| g.driver == ty.name || transport && is_transport(g)) {
@@ -153,7 +151,7 @@ impl Plugged {
         // Each has a name, by which its ports are found again when the machine is built.
         let name = given.id.clone().unwrap_or_else(|| format!("peripheral-anon.{}", self.devices.len()));
         let user = format!("device '{}'", given.id.as_deref().unwrap_or(ty.name));
-        self.devices.push(PlugIn { ty, id: Some(name.clone()), bus, addr, nic: at == "-nic", props: props.clone(), backends: Vec::new() });
+        self.devices.push(PlugIn { ty, id: Some(name.clone()), bus, nic: at == "-nic", props: props.clone(), backends: Vec::new() });
         for port in ty.ports {
             let Some(id) = props.str(port.name) else { continue };
             let (backend, peer) = match port.kind {

@@ -88,6 +88,8 @@ struct Settings {
     /// Distance of consecutive identifiers and query bytes, as a power of two.
     shift: u32,
     ids: [u8; 4],
+    /// Commands and answers are in the order of the bytes that a big-endian processor has them in.
+    big_endian: bool,
 }
 
 /// A flash bank.
@@ -163,7 +165,7 @@ impl Cfi {
             buffer: vec![0xff; buffer as usize],
             array,
             query: query(size / (bank / device), blocks, sector / (bank / device)),
-            settings: Settings { sector, size, bank, device, shift, ids },
+            settings: Settings { sector, size, bank, device, shift, ids, big_endian: props.bool("big-endian") },
             loaded: false,
         })
     }
@@ -263,10 +265,19 @@ impl Cfi {
         self.cycle = Cycle::Command;
     }
 
+    /// A value with its bytes as they are on the data lines. Contents are bytes in any case: it is
+    /// only commands and answers that are in an order.
+    fn order(&self, value: u64, size: Width) -> u64 {
+        if self.settings.big_endian { value.swap_bytes() >> (64 - size.bits()) } else { value }
+    }
+
     /// The same answer of all devices of the bank.
-    fn answer(&self, at: u64, of_each: u8) -> u64 {
+    fn answer(&self, at: u64, of_each: u8, size: Width) -> u64 {
+        // The lowest lane is that of the last byte where the processor is big-endian.
+        let (at, end) = (at & (self.settings.bank - 1), u64::from(size.bytes()));
+        let at = if self.settings.big_endian { self.settings.bank.saturating_sub(at + end) } else { at };
         let all = (0..self.settings.bank).step_by(self.settings.device as usize).fold(0, |all, lane| all | u64::from(of_each) << (8 * lane));
-        all >> (8 * (at & (self.settings.bank - 1)))
+        self.order(all >> (8 * at) & size.mask(), size)
     }
 }
 
@@ -297,14 +308,15 @@ impl Device for Cfi {
                 self.array.read(at, &mut bytes[..size.bytes() as usize]).map_err(|_| BusFault::Unmapped)?;
                 u64::from_le_bytes(bytes)
             }
-            Mode::Status => self.answer(at, self.status),
-            Mode::Id => self.answer(at, if index & 0xff < 2 { self.settings.ids[index & 1] } else { 0 }),
-            Mode::Query => self.answer(at, self.query.get(index & 0xff).copied().unwrap_or(0)),
+            Mode::Status => self.answer(at, self.status, size),
+            Mode::Id => self.answer(at, if index & 0xff < 2 { self.settings.ids[index & 1] } else { 0 }, size),
+            Mode::Query => self.answer(at, self.query.get(index & 0xff).copied().unwrap_or(0), size),
         })
     }
 
     fn write(&mut self, cx: &mut dyn Services, _: Window, at: u64, size: Width, value: u64) -> Result<(), BusFault> {
-        let command = value as u8;
+        let ordered = self.order(value, size);
+        let command = ordered as u8;
         let bytes = &value.to_le_bytes()[..size.bytes() as usize];
         match self.cycle {
             Cycle::Command => self.command(cx, command),
@@ -325,7 +337,7 @@ impl Device for Cfi {
             }
             Cycle::Count => {
                 // Each device has its own count in its lanes, and they are equal.
-                let count = value & u64::MAX >> (64 - 8 * self.settings.device);
+                let count = ordered & u64::MAX >> (64 - 8 * self.settings.device);
                 if count * self.settings.bank >= self.buffer.len() as u64 {
                     cx.guest_error(format_args!("buffered write of {} words, more than the buffer holds", count + 1));
                     self.status |= STATUS_PROGRAM_ERROR;
@@ -385,6 +397,7 @@ pub static CFI_PFLASH01: DeviceType = DeviceType {
         property("id2", PropertyKind::U64, PropertyDefault::U64(0), "Not read by this command set"),
         property("id3", PropertyKind::U64, PropertyDefault::U64(0), "Not read by this command set"),
         property("name", PropertyKind::String, PropertyDefault::Str("pflash"), "Name of the memory"),
+        property("big-endian", PropertyKind::Bool, PropertyDefault::Bool(false), "Commands and answers are those of a big-endian processor"),
     ],
     windows: &[WindowDecl {
         name: "array",
@@ -549,6 +562,32 @@ mod tests {
         assert_eq!(b.machine.counters().reads, before, "memory answers");
         let region = b.machine.regions().iter().find(|r| r.name() == "pflash").unwrap();
         assert_eq!(region.load(0, 4), Ok(0xffff_ffff));
+    }
+
+    #[test]
+    fn commands_and_answers_are_in_the_processors_order_and_contents_are_bytes() {
+        let b = Bench::new(&CFI_PFLASH01, &[("sector-length", "4k"), ("num-blocks", "16"), ("id0", "0x89"), ("big-endian", "on")]);
+        let big = |at: u64| r(&b, at).swap_bytes();
+        b.write32("array", 0, 0x98u32.swap_bytes());
+        assert_eq!([0x10, 0x11, 0x12].map(|n| big(4 * n)), [0x51, 0x52, 0x59]);
+        assert_eq!([0, 3].map(|lane| b.read("array", 0x40 + lane, Width::B1)), [Ok(0), Ok(0x51)]);
+        assert_eq!([0, 2].map(|lane| b.read("array", 0x40 + lane, Width::B2)), [Ok(0), Ok(0x5100)]);
+        b.write32("array", 0, 0xff00_0000);
+        b.write32("array", 0x1000, 0x2000_0000);
+        b.write32("array", 0x1000, 0xd000_0000);
+        b.write32("array", 0x1000, 0x4000_0000);
+        b.write32("array", 0x1000, u32::from_le_bytes(*b"text"));
+        assert_eq!(big(0), 0x80);
+        b.write32("array", 0, 0xff00_0000);
+        assert_eq!([0, 1, 2, 3].map(|n| b.read("array", 0x1000 + n, Width::B1).unwrap() as u8), *b"text");
+        // Words for the buffer: two of them.
+        b.write32("array", 0x1010, 0xe800_0000);
+        b.write32("array", 0x1010, 0x0100_0000);
+        b.write32("array", 0x1010, 1);
+        b.write32("array", 0x1014, 2);
+        b.write32("array", 0x1010, 0xd000_0000);
+        b.write32("array", 0, 0xff00_0000);
+        assert_eq!([0x1010, 0x1014, 0x1018].map(|at| r(&b, at)), [1, 2, u32::MAX]);
     }
 
     #[test]

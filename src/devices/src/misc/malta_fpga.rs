@@ -145,7 +145,7 @@ impl Eeprom {
 
 /// What a module of so many bytes of memory says of itself (JEDEC standard 21-C, section 4.1.2.5):
 /// one bank of synchronous memory of the largest power of two that there is.
-fn presence(memory: u64) -> [u8; EEPROM_LEN] {
+pub fn presence(memory: u64) -> [u8; EEPROM_LEN] {
     let bits = memory.clamp(8 << 20, 256 << 20).ilog2();
     // Four banks inside of words of 8 bytes take five bits of an address.
     let (rows, columns) = if bits - 5 > 21 { (13, bits - 5 - 13) } else { (12, bits - 5 - 12) };

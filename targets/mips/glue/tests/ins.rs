@@ -3,6 +3,7 @@
 //! text is Capstone's for MIPS64 where the model is one, else for MIPS32. These are the names:
 //! - `zero`, `at`, `v0` to `ra`, `hi`, `lo`, `f0` to `f31` (64 bits), `fcsr`, and any register of
 //!   coprocessor 0 by its name in `cp0::ROWS` in lower case;
+//! - `tlb1.0` to `tlb1.3`: the words of an entry of the TLB, here entry 1;
 //! - `llbit`, `lladdress`, `llvalue`: what a load-linked left;
 //! - `[10100]=0102` bytes of memory by physical address, `[10100]=#12345678` a number of as many
 //!   bytes as it has pairs of digits there, in the core's byte order;
@@ -42,7 +43,7 @@ use std::sync::Arc;
 const DEFAULT_MODEL: &str = "24Kf";
 
 /// How much RAM there is, at physical 0.
-const RAM_BYTES: u64 = 0x4_0000;
+const RAM_BYTES: u64 = 0x2_4000;
 /// Where the first word of a line is unless it says `pc`, in kseg0.
 const START: u32 = 0x8000_1000;
 /// `b .`, to be followed by a word that is zero.
@@ -135,6 +136,9 @@ fn slot(name: &str) -> Option<Slot> {
     if let Some(f) = name.strip_prefix('f').and_then(|n| n.parse::<u32>().ok()).filter(|&n| n < 32) {
         return Some(state::f(f));
     }
+    if let Some((entry, word)) = name.strip_prefix("tlb").and_then(|n| n.split_once('.')) {
+        return Some(state::TLB.at(4 * entry.parse::<u32>().ok()? + word.parse::<u32>().ok()?));
+    }
     let named = NAMED.iter().find(|(n, _)| *n == name).map(|(_, s)| *s);
     named.or_else(|| Some(state::CP0.at(cp0::ROWS.iter().find(|r| r.name.eq_ignore_ascii_case(name))?.key)))
 }
@@ -144,8 +148,9 @@ fn word_name(s: u16) -> String {
     let named = NAMED.iter().find(|(_, n)| n.0 == s).map(|(n, _)| (*n).to_owned());
     let general = || REGISTERS.split(' ').nth(s as usize).map(str::to_owned);
     let float = || (state::F.0..state::F.0 + 32).contains(&s).then(|| format!("f{}", s - state::F.0));
+    let tlb = || s.checked_sub(state::TLB.0).filter(|&n| n < 256).map(|n| format!("tlb{}.{}", n / 4, n % 4));
     let system = || cp0::ROWS.iter().find(|r| r.key + state::CP0.0 as u32 == s as u32).map(|r| r.name.to_lowercase());
-    named.or_else(general).or_else(float).or_else(system).unwrap_or_else(|| format!("word {s}"))
+    named.or_else(general).or_else(float).or_else(tlb).or_else(system).unwrap_or_else(|| format!("word {s}"))
 }
 
 /// All that a line can speak of.
@@ -250,7 +255,9 @@ fn initial(kind: Kind, core: &mut Core<Mips>) -> State {
 
 /// Names that are about the machine or the line, not the state.
 const CONFIGURATION: &[&str] = &["cpu", "big", "irq", "pc"];
-const RESULTS: &[&str] = &["code", "epc", "bd", "ce", "badvaddr", "vector", "pc", "halted"];
+const RESULTS: &[&str] = &["code", "bd", "ce", "vector", "pc", "halted"];
+/// Of an exception these are where it is and what it is about, not just registers.
+const OF_EXCEPTIONS: &[&str] = &["epc", "badvaddr"];
 
 /// What must be after the line ran from `start`.
 fn expected(line: &Line, start: &State) -> Result<State, String> {
@@ -258,13 +265,14 @@ fn expected(line: &Line, start: &State) -> Result<State, String> {
     want.halted = line.after("halted").is_some();
     if line.exception {
         take(line, start, &mut want)?;
-    } else if let Some(n) = ["code", "epc", "bd", "ce", "badvaddr", "vector"].iter().find(|n| line.after(n).is_some()) {
+    } else if let Some(n) = ["code", "bd", "ce", "vector"].iter().find(|n| line.after(n).is_some()) {
         return Err(format!("{n} is said of exceptions only"));
     } else {
         want.pc = address(line.after("pc").unwrap_or(&format!("+{:x}", 4 * line.words.len())), start.pc)?;
     }
     for (n, v) in &line.after {
-        if !RESULTS.contains(&n.as_str()) && !want.set(n, v)? {
+        let taken = line.exception && OF_EXCEPTIONS.contains(&n.as_str());
+        if !taken && !RESULTS.contains(&n.as_str()) && !want.set(n, v)? {
             return Err(format!("{n}: nothing has that name"));
         }
     }

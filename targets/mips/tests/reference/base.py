@@ -398,6 +398,262 @@ def loads(f, w, big):
         f.line("scd $v0, 0($a0)", f"{shown(a0=base, v0=5)} {memory}", "v0=0")
 
 
+def branches(f, w):
+    """Each branch with a delay slot, taken and not, and what faults in the slot."""
+    start = 0xFFFFFFFF80001000 if w.long else 0x80001000
+    ra = w.settings(ra=start + 8)
+    s = lambda v: signed(v, w.bits)
+    high = 1 << (w.bits - 1)
+    slot = "addiu $v0, $v0, 1"
+
+    def both(name, operands, before, taken, likely, link):
+        after = [ra] if link else []
+        if taken or not likely:
+            after.append("v0=1")
+        for target in (0x40, -0x40):
+            to = f"pc={start + target & w.mask:x}" if taken else ""
+            f.line(f"{name} {operands}.{target:+#x}; {slot}", before, " ".join(after + [to]))
+
+    f.note("branches")
+    two = {"beq": lambda a, b: a == b, "bne": lambda a, b: a != b}
+    for name, op in two.items():
+        for likely in ("", "l"):
+            for a, b in [(5, 5), (5, 6), (high, 0), (w.mask, w.mask)]:
+                both(name + likely, "$a0, $a1, ", w.settings(a0=a, a1=b), op(a, b), likely, False)
+    zero = {"bltz": lambda a: a < 0, "bgez": lambda a: a >= 0, "blez": lambda a: a <= 0, "bgtz": lambda a: a > 0}
+    for name, op in zero.items():
+        for link in ("", "al") if name in ("bltz", "bgez") else ("",):
+            for likely in ("", "l"):
+                for a in (0, 1, w.mask, high, high - 1):
+                    both(name + link + likely, "$a0, ", w.settings(a0=a), op(s(a)), likely, link)
+    both("b", "", "", True, False, False)
+    both("bal", "", "", True, False, True)
+    both("beql", "$a0, $a0, ", "a0=5", True, True, False)
+    both("bne", "$a0, $a0, ", "a0=5", False, False, False)
+    both("bgezall", "$zero, ", "", True, True, True)
+    f.note("jumps")
+    to = w.settings(pc=start + 0x80)
+    f.line(f".word 0x08000420; {slot}", "", f"{to} v0=1")
+    f.line(f".word 0x0c000420; {slot}", "", f"{to} v0=1 {ra}")
+    a0 = w.settings(a0=start + 0x80)
+    f.line(f"jr $a0; {slot}", a0, f"{to} v0=1")
+    f.line(f"jr.hb $a0; {slot}", a0, f"{to} v0=1")
+    f.line(f"jr $ra; {slot}", w.settings(ra=start + 0x80), f"{to} v0=1")
+    f.line(f"jalr $v1, $a0; {slot}", a0, f"{to} v0=1 {w.settings(v1=start + 8)}")
+    f.line(f"jalr.hb $v1, $a0; {slot}", a0, f"{to} v0=1 {w.settings(v1=start + 8)}")
+    f.line(f"jalr $zero, $a0; {slot}", a0, f"{to} v0=1")
+    f.note("what the slot changes does not matter any more, and it sees the return address")
+    f.line("beq $a0, $a1, .+0x40; addiu $a0, $a0, 1", "", "a0=1 pc=+40")
+    f.line("bne $a0, $a1, .+0x40; addiu $a0, $a0, 1", "", "a0=1")
+    f.line("jr $a0; addiu $a0, $a0, 4", a0, f"{to} {w.settings(a0=start + 0x84)}")
+    f.line("bal .+0x40; move $v0, $ra", "", f"pc=+40 {ra} {w.settings(v0=start + 8)}")
+    f.line("bltzal $a0, .+0x40; move $v0, $ra", "", f"{ra} {w.settings(v0=start + 8)}")
+    f.note("exceptions in the slot are those of the branch")
+    lw = "lw $v0, 1($zero)"
+    f.line(f"b .+0x40; {lw}", "", "exception code=4 badvaddr=1 bd=1")
+    f.line(f"bne $a0, $zero, .+0x40; {lw}", "", "exception code=4 badvaddr=1 bd=1")
+    f.line(f"beql $a0, $zero, .+0x40; {lw}", "", "exception code=4 badvaddr=1 bd=1")
+    f.line(f"bnel $a0, $zero, .+0x40; {lw}", "", "")
+    f.line(f"bal .+0x40; {lw}", "", f"exception code=4 badvaddr=1 bd=1 {ra}")
+    f.line(f"jr $a0; {lw}", a0, "exception code=4 badvaddr=1 bd=1")
+    f.line(f"addiu $v1, $v1, 1; jr $a0; {lw}", a0, "exception code=4 badvaddr=1 bd=1 epc=+4 v1=1")
+    f.line("b .+0x40; add $v0, $a1, $a1", w.settings(a1=0x40000000), "exception code=c bd=1")
+    f.line("b .+0x40; syscall", "", "exception code=8 bd=1")
+    f.line("b .+0x40; break", "", "exception code=9 bd=1")
+    f.line("b .+0x40; teq $zero, $zero", "", "exception code=d bd=1")
+    f.line("b .+0x40; .word 0x7c000010", "", "exception code=a bd=1")
+    f.line("b .+0x40; b .+0x40", "", "exception code=a bd=1 # a branch in a slot")
+    f.line("b .+0x40; lw $v0, 0($a0)", "a0=2003000", "exception code=2 badvaddr=2003000 bd=1")
+    f.line("b .+0x40; lw $v0, 0($a0)", "a0=3000000", f"exception code=2 badvaddr=3000000 bd=1 vector={80 if w.long else 0}")
+    f.note("a slot on a page that is not valid; without it where it is nullified")
+    f.line("b .+0x40", "pc=2004ffc", "exception code=2 badvaddr=2005000 bd=1")
+    f.line("beql $a0, $zero, .+0x40", "pc=2004ffc", "exception code=2 badvaddr=2005000 bd=1")
+    f.line("bnel $a0, $zero, .+0x40", "pc=2004ffc", "exception code=2 badvaddr=2005004 epc=2005004")
+    f.note("with EXL set EPC and BD stay")
+    status = "300000e2" if w.long else "30000002"
+    f.line("b .+0x40; syscall", f"status={status} epc=5", "exception code=8")
+    f.note("where a jump leads is looked at after the slot")
+    for low in (1, 2, 3):
+        bad = w.settings(epc=start + 0x80 + low, badvaddr=start + 0x80 + low)
+        f.line(f"jr $a0; {slot}", w.settings(a0=start + 0x80 + low), f"exception code=4 {bad} v0=1")
+    f.line(f"jr $a0; {slot}", "a0=2003000", "exception code=2 epc=2003000 badvaddr=2003000 v0=1")
+    f.note("traps")
+    u = lambda v: v & w.mask
+    traps = {
+        "tge": lambda a, b: s(a) >= s(b),
+        "tgeu": lambda a, b: u(a) >= u(b),
+        "tlt": lambda a, b: s(a) < s(b),
+        "tltu": lambda a, b: u(a) < u(b),
+        "teq": lambda a, b: u(a) == u(b),
+        "tne": lambda a, b: u(a) != u(b),
+    }
+    for name, op in traps.items():
+        for a, b in [(5, 5), (5, 6), (w.mask, 0), (0, w.mask), (high, high - 1), (high, 0)]:
+            f.line(f"{name} $a0, $a1", w.settings(a0=a, a1=b), "exception code=d" if op(a, b) else "")
+        for a, k in [(5, 5), (5, 6), (w.mask, -1), (0, -1), (w.mask - 1, -1)]:
+            immediate = f"{name[:3]}i{name[3:]}"
+            f.line(f"{immediate} $a0, {k}", w.settings(a0=a), "exception code=d" if op(a, k) else "")
+
+
+def faults(f, w):
+    """Addresses: how they are made, what they fault with, and that a fault changes nothing."""
+    kseg = 0xFFFFFFFF80000000 if w.long else 0x80000000
+    refill = "vector=80" if w.long else "vector=0"
+    f.note("refill, invalid, modified, bus error")
+    loads, stores = ["lb", "lhu", "lw", "ll"], ["sb", "sh", "sw"]
+    if w.long:
+        loads, stores = loads + ["lwu", "ld", "lld"], stores + ["sd"]
+    unaligned = [("lwl", 4), ("lwr", 4)] + ([("ldl", 8), ("ldr", 8)] if w.long else [])
+    unaligned_stores = ["swl", "swr"] + (["sdl", "sdr"] if w.long else [])
+    for name in loads:
+        f.line(f"{name} $v0, 8($a0)", "a0=3000000 v0=5", f"exception code=2 badvaddr=3000008 {refill}")
+        f.line(f"{name} $v0, 8($a0)", "a0=2003000 v0=5", "exception code=2 badvaddr=2003008")
+        f.line(f"{name} $v0, 8($a0)", "a0=2002000 v0=5", "exception code=7")
+        f.line(f"{name} $a0, 0($a0)", "a0=2000000", "a0=0" if "ll" not in name else "a0=0 llbit=1 lladdress=2000000")
+    for name, size in unaligned:
+        f.line(f"{name} $v0, 9($a0)", "a0=3000000 v0=5", f"exception code=2 badvaddr=3000008 {refill}")
+        f.line(f"{name} $v0, 9($a0)", "a0=2003000 v0=5", "exception code=2 badvaddr=2003008")
+    for name in stores + unaligned_stores:
+        off = 9 if name in unaligned_stores else 8
+        f.line(f"{name} $v0, {off}($a0)", "a0=3000000 v0=5", f"exception code=3 badvaddr=300000{off} {refill}")
+        f.line(f"{name} $v0, {off}($a0)", "a0=2003000 v0=5", f"exception code=3 badvaddr=200300{off}")
+        f.line(f"{name} $v0, {off}($a0)", "a0=2000000 v0=5", f"exception code=1 badvaddr=200000{off}")
+        f.line(f"{name} $v0, {off}($a0)", "a0=2002000 v0=5", "exception code=7")
+    f.line("sw $v0, 8($a0)", "a0=2001000 v0=5", "[21008]=05000000")
+    f.line("lw $v0, 0($a0)", "a0=3000000 entryhi=12 context=" + ("ffffffffff800000" if w.long else "ff800000"), f"exception code=2 badvaddr=3000000 {refill}")
+    f.note("with EXL set a refill is taken by the general vector, and EPC stays")
+    status = "300000e2" if w.long else "30000002"
+    f.line("lw $v0, 0($a0)", f"a0=3000000 status={status} epc=5", "exception code=2 badvaddr=3000000")
+    f.note("an address that is not aligned comes before the TLB")
+    f.line("lw $v0, 1($a0)", "a0=3000000", "exception code=4 badvaddr=3000001")
+    f.line("sh $v0, 1($a0)", "a0=3000000", "exception code=5 badvaddr=3000001")
+    f.note("user mode")
+    user = "status=10 pc=1000"
+    f.line("lw $v0, 0($a0)", f"{user} a0=10100 [10100]=11223344", "v0=44332211")
+    f.line("sw $v0, 0($a0)", f"{user} a0=10100 v0=5", "[10100]=05000000")
+    for at in (kseg + 0x10100, kseg + 0x20010100, kseg + 0x40010100, kseg + 0x60010100):
+        f.line("lw $v0, 0($a0)", f"{user} {w.settings(a0=at)}", f"exception code=4 {w.settings(badvaddr=at)}")
+        f.line("sb $v0, 0($a0)", f"{user} {w.settings(a0=at)}", f"exception code=5 {w.settings(badvaddr=at)}")
+    f.line("jr $a0; addiu $v0, $v0, 1", f"{user} {w.settings(a0=kseg + 0x1040)}", f"exception code=4 v0=1 {w.settings(epc=kseg + 0x1040, badvaddr=kseg + 0x1040)}")
+    f.note("the sum wraps")
+    f.line("lw $v0, 0x110($a0)", w.settings(a0=0xFFFFFFFFFFFFFFF0) + " [100]=11223344", "v0=44332211")
+    if not w.long:
+        return
+    f.note("64-bit addresses: xkphys, and what is none")
+    f.line("lw $v0, 0($a0)", "a0=9000000000010100 [10100]=11223344", "v0=44332211")
+    f.line("sd $v0, 0($a0)", "a0=9800000000010100 v0=1122334455667788", "[10100]=8877665544332211")
+    f.line("lw $v0, 0($a0)", "a0=100000000", "exception code=2 vector=80 badvaddr=100000000")
+    f.line("lw $v0, 0($a0)", "a0=80010100", "exception code=2 vector=80 badvaddr=80010100")
+    f.line("lw $v0, 0($a0)", "a0=0100000000000000", "exception code=4 badvaddr=100000000000000")
+    f.line("lw $v0, 0($a0)", "a0=9000000000010100 status=30000000", "exception code=4 badvaddr=9000000000010100")
+    f.note("user mode: addresses of 32 bits without Status.UX")
+    f.line("lw $v0, 1($a0)", f"{user} a0=7fffffff", "exception code=4 badvaddr=ffffffff80000000")
+    f.line("lw $v0, 1($a0)", "status=30 pc=1000 a0=7fffffff", "exception code=2 vector=80 badvaddr=80000000")
+    f.line("lw $v0, 0x100($a0)", f"{user} a0=ffffffff00010000 [10100]=11223344", "v0=44332211")
+
+
+def system(f, w):
+    """Coprocessor 0, calls and barriers."""
+    kseg = 0xFFFFFFFF80000000 if w.long else 0x80000000
+    flags = 0xE0 if w.long else 0
+    status = lambda v: w.settings(status=v | flags)
+    f.note("calls")
+    for asm, code in (("syscall", 8), ("syscall 0x12345", 8), ("break", 9), ("break 7", 9), (".word 0x7085003f", 0xA)):
+        f.line(asm, "", f"exception code={code:x}")
+    f.line("syscall", "status=10 pc=1000", "exception code=8")
+    f.note("barriers and hints")
+    for asm in ("sync", "sync 0x10", "pref 1, 0($a0)", "pref 30, 5($zero)"):
+        f.line(asm, "", "")
+    f.line("synci 0($a0)", w.settings(a0=kseg), "")
+    f.line("synci 4($a0)", "a0=2003000", "exception code=2 badvaddr=2003004")
+    f.note("coprocessor 0's registers")
+    v = w.word(0x9ABCDEF0)
+    for number, name in ((14, "epc"), (30, "errorepc")):
+        f.line(f"mtc0 $a0, ${number}", w.settings(a0=v), w.settings(**{name: v}))
+        f.line(f"mfc0 $v0, ${number}", w.settings(**{name: v}), w.settings(v0=v))
+    f.line("mfc0 $zero, $14", "epc=5", "")
+    f.line("mtc0 $a0, $2", "a0=3ff", "entrylo0=3ff")
+    f.line("mtc0 $a0, $4", w.settings(a0=-1), w.settings(context=-1 << 23))
+    f.line("mfc0 $v0, $12", status(0x30000001), w.settings(v0=w.word(0x30000001 | flags)))
+    f.line("mtc0 $a0, $12; mfc0 $v0, $12", w.settings(a0=0x10000001 | flags), w.settings(status=0x10000001 | flags, v0=0x10000001 | flags))
+    f.line("mfc0 $v0, $15; mtc0 $a0, $15", "v0=5", w.settings(v0=0x00019300) if not w.long else "v0=10000")
+    f.note("not usable")
+    plain = "status=10 pc=1000"
+    cop0 = ["mfc0 $v0, $14", "mtc0 $v0, $14", "tlbp", "tlbr", "tlbwi", "tlbwr", "eret", "deret", "wait", "cache 0, 0($a0)", "di $v0", "ei $v0", "rdpgpr $v0, $a0", "wrpgpr $v0, $a0", ".word 0x42000003"]
+    for asm in cop0 + (["dmfc0 $v0, $14", "dmtc0 $v0, $14"] if w.long else []):
+        f.line(asm, plain, "exception code=b")
+    f.line("mfc0 $v0, $14", "status=10000010 pc=1000 epc=5", "v0=5")
+    f.line(".word 0x42000003", "", "reserved")
+    for word in (0x48000000, 0x4A123456, 0xC8850000, 0xD8850000, 0xE8850000, 0xF8850000):
+        f.line(f".word {word:#x}", "", "exception code=b ce=2")
+        f.line(f".word {word:#x}", plain, "exception code=b ce=2")
+    f.note("the TLB")
+    f.line("tlbp", "entryhi=2000000", "index=1")
+    f.line("tlbp", "entryhi=3000000", w.settings(index=w.word(0x80000000)))
+    f.line("tlbr", "index=1", "entryhi=2000000 entrylo0=803 entrylo1=847")
+    f.line("tlbr", "index=0", "pagemask=1ffe000 entryhi=0 entrylo0=7 entrylo1=1")
+    f.line("tlbwi; lw $v0, 8($a0)", "index=5 entryhi=4000000 entrylo0=847 entrylo1=1 a0=4000000 [21008]=11223344", "v0=44332211 tlb5.0=4001000 tlb5.2=846 tlb5.3=0")
+    last = 63 if w.long else 15
+    f.line("tlbwr; lw $v0, 8($a0)", f"wired={last:x} entryhi=4000000 entrylo0=847 entrylo1=1 a0=4000000 [21008]=11223344", f"v0=44332211 tlb{last}.0=4001000 tlb{last}.2=846 tlb{last}.3=0")
+    f.note("returns from exceptions")
+    f.line("eret", f"{status(0x30000002)} llbit=1 {w.settings(epc=kseg + 0x1080)}", f"{status(0x30000000)} llbit=0 pc=+80")
+    f.line("eret", f"{status(0x30000006)} {w.settings(errorepc=kseg + 0x1080)}", f"{status(0x30000002)} pc=+80")
+    f.line("eret", "status=30000012 epc=1080", "status=30000010 pc=1080")
+    f.line("deret", "", "reserved")
+    f.note("interrupts, and the wait for them")
+    on = 0x30000401
+    f.line("di $v0", f"{status(on)}", w.settings(status=on & ~1 | flags, v0=on | flags))
+    f.line("ei $v0", f"{status(on & ~1)}", w.settings(status=on | flags, v0=on & ~1 | flags))
+    f.line("di", f"{status(on)}", status(on & ~1))
+    f.line("ei; nop", f"{status(on & ~1)} irq=4", f"exception code=0 epc=+4 {status(on | 2)}")
+    f.line("mtc0 $a0, $12; nop", f"irq=4 {w.settings(a0=on | flags)}", f"exception code=0 epc=+4 {status(on | 2)}")
+    f.line("eret", f"{status(on | 2)} irq=4 {w.settings(epc=kseg + 0x1080)}", f"exception code=0 epc=+80 {status(on | 2)}")
+    f.line("ei; nop", f"{status(on & ~1)} irq=8", status(on))
+    f.line("wait", "", "halted=1")
+    f.note("caches")
+    f.line("cache 0x15, 0($a0)", w.settings(a0=kseg), "")
+    f.line("cache 0x10, 4($a0)", "a0=2003000", "exception code=2 badvaddr=2003004")
+    f.note("hardware registers")
+    user = "status=10 pc=1000"
+    f.line("rdhwr $v0, $29", f"{user} hwrena=20000000 userlocal=1234", "v0=1234")
+    f.line("rdhwr $v0, $29", f"{user} hwrena=1 userlocal=1234", "reserved")
+    f.line("rdhwr $v0, $29", "userlocal=1234", "v0=1234")
+    f.line("rdhwr $v0, $0", f"{user} hwrena=1 v0=5", "v0=0")
+    f.line("rdhwr $v0, $1", f"{user} hwrena=2", f"v0={20 if w.long else 10}")
+    f.line("rdhwr $v0, $1", f"{user} hwrena=1", "reserved")
+    f.line("rdhwr $v0, $5", "", "reserved")
+    f.note("shadow sets: there is but one")
+    f.line("rdpgpr $v0, $a0", "a0=1234", "v0=1234")
+    f.line("wrpgpr $v0, $a0", "a0=1234", "v0=1234")
+    if w.long:
+        f.note("all 64 bits")
+        f.line("dmtc0 $a0, $14", "a0=123456789abcdef0", "epc=123456789abcdef0")
+        f.line("dmfc0 $v0, $14", "epc=123456789abcdef0", "v0=123456789abcdef0")
+        f.line("mfc0 $v0, $14", "epc=123456789abcdef0", "v0=ffffffff9abcdef0")
+        f.line("dmfc0 $v0, $14", "status=10000010 pc=1000 epc=5", "reserved")
+        f.line("dmfc0 $v0, $14", "status=10800010 pc=1000 epc=5", "v0=5")
+
+
+RELEASE2 = "rotr $v0, $a0, 1; rotrv $v0, $a0, $a1; ext $v0, $a0, 1, 2; ins $v0, $a0, 1, 2; seb $v0, $a0; seh $v0, $a0; wsbh $v0, $a0; rdhwr $v0, $29; synci 0($zero); di; ei; rdpgpr $v0, $a0; wrpgpr $v0, $a0"
+RELEASE2_64 = "drotr $v0, $a0, 1; drotr32 $v0, $a0, 1; drotrv $v0, $a0, $a1; dext $v0, $a0, 1, 2; dextm $v0, $a0, 1, 40; dextu $v0, $a0, 40, 2; dins $v0, $a0, 1, 2; dinsm $v0, $a0, 1, 40; dinsu $v0, $a0, 40, 2; dsbh $v0, $a0; dshd $v0, $a0"
+MIPS64 = "daddu $v0, $a0, $a1; daddiu $v0, $a0, 1; dsll $v0, $a0, 1; dsra32 $v0, $a0, 1; dmult $a0, $a1; ddiv $zero, $a0, $a1; dclz $v0, $a0; ld $v0, 0($zero); sd $v0, 0($zero); lwu $v0, 0($zero); ldl $v0, 0($zero); sdr $v0, 0($zero); lld $v0, 0($zero); scd $v0, 0($zero); dmfc0 $v0, $14; dmtc0 $v0, $14"
+NOWHERE = ".word 0x74000000; .word 0x0000000e; .word 0x00000005; .word 0x04040000; .word 0x041c0000; .word 0x70000010; .word 0x7c00000a; .word 0x7c000038; .word 0x7800000e; .word 0xec000000; .word 0x18010000; .word 0x00201060; .word 0x00010818"
+
+
+def reserved(f):
+    """What a model does not have."""
+    for cpu, long, lists in (
+        ("4Kc", False, [RELEASE2, RELEASE2_64, MIPS64, NOWHERE]),
+        ("24Kf", False, [RELEASE2_64, MIPS64, NOWHERE]),
+        ("5Kc", True, [RELEASE2, RELEASE2_64, NOWHERE]),
+        ("MIPS64R2-generic", True, [NOWHERE]),
+    ):
+        f.head(f"cpu={cpu}", long)
+        for l in lists:
+            for asm in l.split("; "):
+                f.line(asm, "", "reserved")
+
+
 def main():
     folder = Path(sys.argv[1])
     f = File("Arithmetic, logic, shifts, fields, multiplication and division.")
@@ -415,6 +671,18 @@ def main():
             f.head(f"cpu={cpu}" + (" big=1" if big else ""), long)
             loads(f, Width(long), big)
     f.write(folder, "memory")
+    f = File("Branches, jumps, delay slots and traps.")
+    for cpu, long in (("24Kf", False), ("MIPS64R2-generic", True)):
+        f.head(f"cpu={cpu}", long)
+        branches(f, Width(long))
+    f.write(folder, "branch")
+    f = File("Addresses and their faults, coprocessor 0, calls, and what is reserved.")
+    for cpu, long in (("24Kf", False), ("MIPS64R2-generic", True)):
+        f.head(f"cpu={cpu}", long)
+        faults(f, Width(long))
+        system(f, Width(long))
+    reserved(f)
+    f.write(folder, "system")
 
 
 main()
