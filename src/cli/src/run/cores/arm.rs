@@ -66,7 +66,7 @@ pub fn build(plan: &Plan, program: &str, model: &'static models::Model, machine:
             Conduit::Hvc => psci::Conduit::Hvc,
             Conduit::Smc => psci::Conduit::Smc,
         }),
-        affinities: cores.affinities.clone(),
+        affinities: cores.affinities.clone().into(),
         frequency: cores.timer_frequency,
         gic_sysregs: cores.gic_version >= 3,
         reset_address: cores.start.first().map_or(0, |s| s.pc),
