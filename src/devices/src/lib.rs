@@ -12,6 +12,7 @@ pub mod ide;
 pub mod intc;
 pub mod isa;
 pub mod misc;
+pub mod net;
 pub mod pci;
 pub mod rtc;
 mod sysreg;
@@ -26,6 +27,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &timer::i8254::I8254,
     &uart::ns16550::ISA_SERIAL,
     &uart::ns16550::SERIAL_MM,
+    &timer::mips_count::MIPS_CP0_TIMER,
     &uart::pl011::PL011,
     &virtio::blk::VIRTIO_BLK_DEVICE,
     &virtio::blk::VIRTIO_BLK_PCI,
@@ -49,5 +51,6 @@ pub static REGISTRY: &[&DeviceType] = &[
     &misc::malta_fpga::MALTA_FPGA,
     &isa::piix4::PIIX4_ISA,
     &isa::piix4_pm::PIIX4_PM,
+    &net::pcnet::PCNET,
     &misc::unimplemented::UNIMPLEMENTED_DEVICE,
 ];

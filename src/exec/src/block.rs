@@ -5,6 +5,7 @@
 //! page with code drops what it overlaps.
 
 use crate::core::Core;
+use crate::debug::break_here;
 use crate::region::Compiled;
 use crate::scan::Ends;
 use crate::target::{Decoded, Interpret, MODE_SLOT, Target};
@@ -161,6 +162,18 @@ impl<T: Target> Blocks<T> {
         self.pages.drain().map(|(p, _)| p).collect()
     }
 
+    /// The pieces of guest physical memory (address, bytes) that blocks with the virtual address
+    /// `pc` in them, or in what was compiled of them, begin with.
+    pub fn containing(&self, pc: u64) -> Vec<(u64, u64)> {
+        let within = |start: u64, bytes: u64| pc.wrapping_sub(start) < bytes;
+        let blocks = self.slab.iter().flatten();
+        let found = blocks.filter(|b| {
+            let compiled = b.compiled.as_ref().is_some_and(|c| c.contains(pc));
+            within(b.key.pc, b.bytes) || compiled
+        });
+        found.map(|b| (b.key.phys, 1)).collect()
+    }
+
     /// Drops the blocks that overlap `bytes` at `phys` (within one page), and compiled code that
     /// does. Gives the pcs and indices of the blocks whose jump cache entries must go, and
     /// whether the page has no block any more.
@@ -210,9 +223,18 @@ pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Optio
     let mut special = lone_slot;
     let (mut branch, mut slot) = (None, false);
     while at < left && (ops.len() < LONGEST || branch.is_some()) {
+        let here = pc.wrapping_add(at as u64);
+        if core.debug.breaks_at(here) {
+            if ops.is_empty() {
+                ops.push(Op { interpret: break_here::<T>, word: 0, length: bytes[at..].len().min(4) as u8 });
+                at += ops[0].length as usize;
+                (ends, special) = (Ends::State, true);
+            }
+            break;
+        }
         slot = lone_slot || branch.is_some();
         let mode = if slot { mode | MODE_SLOT } else { mode };
-        let Some(d): Option<Decoded<T>> = T::decode(core, pc.wrapping_add(at as u64), &bytes[at..], mode) else { break };
+        let Some(d): Option<Decoded<T>> = T::decode(core, here, &bytes[at..], mode) else { break };
         ops.push(Op { interpret: d.interpret, word: d.word, length: d.length });
         at += d.length as usize;
         special |= d.special;
@@ -226,7 +248,7 @@ pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Optio
     if lone_slot {
         ends = Ends::State;
     } else if matches!(ends, Ends::Delayed(_)) {
-        // The slot is on the next page, and a block of its own.
+        // The slot is on the next page or has a breakpoint: it is a block of its own.
         (ends, slot, special) = (Ends::State, false, true);
     }
     if ops.is_empty() {

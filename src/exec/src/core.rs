@@ -69,6 +69,8 @@ pub struct Core<T: Target> {
     pub wait_settled: bool,
     /// Every block must be decoded anew (breakpoint registers changed).
     pub forget_blocks: bool,
+    /// What a debugger has set.
+    pub debug: crate::debug::Debug,
     /// Who answers semihosting calls, where they are allowed.
     pub semihosting: Option<Arc<dyn crate::semihosting::Semihosting>>,
     /// The core is powered; a core that is off runs nothing until it is started.
@@ -127,6 +129,7 @@ impl<T: Target> Core<T> {
             yielded: false,
             wait_settled: false,
             forget_blocks: false,
+            debug: crate::debug::Debug::default(),
             semihosting: None,
             powered: false,
             retired: 0,
@@ -206,6 +209,12 @@ impl<T: Target> Core<T> {
         self.machine.clock().now()
     }
 
+    /// Whether a run ends at exactly the instruction that it was granted.
+    #[inline(always)]
+    pub(crate) fn exact(&self) -> bool {
+        self.deterministic.is_some() || self.debug.stepping
+    }
+
     /// Gives back what is left of the budget: the next block does not fit it.
     pub(crate) fn use_up_budget(&mut self) {
         self.stop_soon();
@@ -280,6 +289,11 @@ impl<T: Target> Core<T> {
     /// Translates, checks alignment, and enters RAM pages in the TLB.
     fn resolve(&mut self, address: u64, m: Mem, access: Access) -> Result<(Translation, Option<Memory>), T::Exception> {
         let t = T::translate(self, address, access, m.unprivileged)?;
+        let watched = self.debug.watches_page(address);
+        if watched && self.watched(address, m, access) {
+            // Any exception: the debugger's stop comes before it.
+            return Err(T::bus_error(self, address, access, BusError::External));
+        }
         if t.device && !address.is_multiple_of(m.bytes()) {
             return Err(T::bus_error(self, address, access, BusError::Alignment));
         }
@@ -291,7 +305,7 @@ impl<T: Target> Core<T> {
                 write = !region.is_code(*offset / PAGE_SIZE);
             }
             // Device memory keeps the slow path: its alignment rule is checked there.
-            if !t.device {
+            if !t.device && !watched {
                 self.tlb.fill_data(address, region, *offset, t.read, write, t.size);
             }
         }

@@ -3,6 +3,7 @@
 
 use crate::block::{self, Blocks, Key, Op};
 use crate::core::Core;
+use crate::debug::Watchpoint;
 use crate::jump;
 use crate::region::{self, Compiled, Left, Tier};
 use crate::system::Message;
@@ -21,6 +22,8 @@ pub enum Stop {
     Off,
     /// It was asked to look at something: its inbox, an interrupt line, the machine's requests.
     Kicked,
+    /// A debugger's breakpoint or watchpoint: see [`crate::debug::Debug::hit`].
+    Debug,
 }
 
 /// When blocks move up a tier.
@@ -105,11 +108,16 @@ impl<T: Target> Cpu<T> {
                 }
                 core.halted = false;
             }
-            if let Some(e) = T::interrupt(core) {
+            if !core.debug.interrupts_masked
+                && let Some(e) = T::interrupt(core)
+            {
                 Self::take_between(core, e);
             }
             self.run_blocks();
             let core = &*self.core;
+            if core.debug.hit.is_some() {
+                return Stop::Debug;
+            }
             if core.halted || !core.powered || core.wait_settled {
                 continue;
             }
@@ -282,7 +290,7 @@ impl<T: Target> Cpu<T> {
         let mut slot = T::LAYOUT.delay.is_some() && block.slot;
         let mut ops = &block.ops[..];
         if core.run.budget < n as i64 {
-            if core.deterministic.is_none() || core.run.budget <= 0 {
+            if !core.exact() || core.run.budget <= 0 {
                 core.use_up_budget();
                 return false;
             }
@@ -378,6 +386,9 @@ impl<T: Target> Cpu<T> {
     }
 
     fn take_pending(core: &mut Core<T>) {
+        if core.debug.hit.is_some() {
+            return core.stop_at_hit();
+        }
         if let Some(e) = core.pending.take() {
             let pc = core.run.pc;
             Self::take(core, e, pc);
@@ -409,7 +420,7 @@ impl<T: Target> Cpu<T> {
         match tier.enter(core, code) {
             Left::Unlinked => core.run.budget > 0,
             Left::Budget => {
-                if core.deterministic.is_none() || core.run.budget <= 0 {
+                if !core.exact() || core.run.budget <= 0 {
                     core.use_up_budget();
                     return false;
                 }
@@ -479,6 +490,35 @@ impl<T: Target> Cpu<T> {
         self.core.stale.clear();
         self.core.forget_blocks = false;
         self.core.resync();
+    }
+
+    /// Sets the breakpoints (virtual addresses). What was decoded or compiled where one comes or
+    /// goes is dropped.
+    pub fn set_breakpoints(&mut self, addresses: &[u64]) {
+        for pc in self.core.debug.set_breakpoints(addresses) {
+            self.core.stale.extend(self.blocks.containing(pc));
+        }
+        self.drop_stale();
+    }
+
+    /// Sets the watchpoints.
+    pub fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]) {
+        if self.core.debug.set_watchpoints(watchpoints) {
+            self.core.tlb.flush(|_| true);
+            self.core.resync();
+        }
+    }
+
+    /// Executes one instruction, with its delay slot if it has one; fewer where the core stops,
+    /// waits or is off.
+    pub fn step(&mut self) -> Stop {
+        self.core.debug.stepping = true;
+        let mut stop = self.run(1);
+        if stop == Stop::Budget && self.core.delay_pending() {
+            stop = self.run(1);
+        }
+        self.core.debug.stepping = false;
+        stop
     }
 
     /// Blocks decoded and held.

@@ -31,9 +31,22 @@ pub const NO_CONTEXT: u64 = u64::MAX;
 
 const NOTHING: Entry = Entry { pc: 0, context: NO_CONTEXT, code: 0, block: 0 };
 
+/// Address bits that name a page when it is forgotten; the top byte may be a tag that the guest
+/// ignores.
+const PAGE_COMPARE: u64 = 0x00ff_ffff_ffff_f000;
+
 /// The cache of one core.
 pub struct JumpCache {
     entries: Box<[Entry; ENTRIES]>,
+    /// Which pages have entries in each run, by a hash: most pages that are forgotten hold data
+    /// and have none, so no entry need be looked at.
+    pages: [u64; RUNS],
+}
+
+/// The bit of the page of `pc` in [`JumpCache::pages`].
+const fn page_bit(pc: u64) -> u64 {
+    let page = (pc & PAGE_COMPARE) >> 12;
+    1 << ((page >> 6 ^ page >> 12 ^ page >> 18) % 64)
 }
 
 impl Default for JumpCache {
@@ -45,7 +58,7 @@ impl Default for JumpCache {
 impl JumpCache {
     /// An empty cache.
     pub fn new() -> JumpCache {
-        JumpCache { entries: Box::new([NOTHING; ENTRIES]) }
+        JumpCache { entries: Box::new([NOTHING; ENTRIES]), pages: [0; RUNS] }
     }
 
     /// Address of the first entry.
@@ -72,13 +85,26 @@ impl JumpCache {
 
     /// Enters a block.
     pub fn insert(&mut self, entry: Entry) {
-        self.entries[Self::index(entry.pc)] = entry;
+        let i = Self::index(entry.pc);
+        self.entries[i] = entry;
+        self.pages[i / PER_PAGE] |= page_bit(entry.pc);
     }
 
     /// Forgets what is known of the page at virtual `address`.
     pub fn forget_page(&mut self, address: u64) {
-        let first = Self::index(address & !0xfff) / PER_PAGE * PER_PAGE;
-        self.entries[first..first + PER_PAGE].fill(NOTHING);
+        let run = Self::index(address & !0xfff) / PER_PAGE;
+        if self.pages[run] & page_bit(address) == 0 {
+            return;
+        }
+        let mut left = 0;
+        for e in &mut self.entries[run * PER_PAGE..(run + 1) * PER_PAGE] {
+            if (e.pc ^ address) & PAGE_COMPARE == 0 {
+                *e = NOTHING;
+            } else if e.context != NO_CONTEXT {
+                left |= page_bit(e.pc);
+            }
+        }
+        self.pages[run] = left;
     }
 
     /// Forgets every entry of block `block`.
@@ -92,5 +118,35 @@ impl JumpCache {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.entries.fill(NOTHING);
+        self.pages = [0; RUNS];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_forgotten_alone_and_whole() {
+        let mut cache = JumpCache::new();
+        // Pages of one run: of one bit, of others, and with a tag in the top byte.
+        let pages = [0x1000, 0x1000 | 1 << 30 | 1 << 36, 0x1000 | 1 << 24 | 1 << 18, 0x42_1000 | 0x4000_0000, 0xffff_ffff_8000_1000];
+        let pcs: Vec<u64> = pages.iter().flat_map(|p| (0..6).map(move |n| p + n * 0x44)).collect();
+        for &gone in &pages {
+            cache.clear();
+            for &pc in &pcs {
+                cache.insert(Entry { pc, context: 7, code: 0, block: 1 });
+            }
+            let kept: Vec<u64> = pcs.iter().copied().filter(|&pc| cache.find(pc, 7).is_some()).collect();
+            for _ in 0..2 {
+                cache.forget_page(gone | 0xab << 56 | 0x123);
+            }
+            let now: Vec<u64> = pcs.iter().copied().filter(|&pc| cache.find(pc, 7).is_some()).collect();
+            assert_eq!(now, kept.into_iter().filter(|pc| pc & !0xfff != gone).collect::<Vec<_>>(), "{gone:#x}");
+            for &page in &pages {
+                cache.forget_page(page);
+            }
+            assert!(pcs.iter().all(|&pc| cache.find(pc, 7).is_none()));
+        }
     }
 }

@@ -8,12 +8,15 @@
 pub mod block;
 pub mod core;
 pub mod cpu;
+pub mod debug;
 mod eval;
 pub mod fp;
 pub mod jump;
 pub mod ops;
 pub mod prim;
 pub mod region;
+pub mod registers;
+pub mod runner;
 pub mod scan;
 pub mod sched;
 pub mod semihosting;

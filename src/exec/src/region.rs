@@ -57,6 +57,11 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// Whether the instruction at virtual `pc` went into it.
+    pub fn contains(&self, pc: u64) -> bool {
+        self.source.blocks.iter().any(|b| pc.wrapping_sub(b.pc) < b.code.iter().map(|i| i.length as u64).sum())
+    }
+
     /// Whether any guest code that went into it lies in `[phys, end)`; `entry` is its block's key.
     pub fn overlaps(&self, entry: Key, phys: u64, end: u64) -> bool {
         self.source.blocks.iter().any(|b| {

@@ -8,9 +8,9 @@ use crate::core::InstructionClock;
 use crate::cpu::Stop;
 use crate::vcpu::Vcpu;
 use parking_lot::{Condvar, Mutex};
-use proteus_model::{Machine, SystemRequest};
+use proteus_model::{CoreId, Machine, SystemRequest};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// Instructions that a core runs between two looks at its kick flag, in threads: bounds how long
@@ -20,6 +20,9 @@ const SLICE: i64 = 4096;
 const TURN: i64 = 20_000;
 /// Instructions of a turn of the only runnable core.
 const LONG_TURN: i64 = 1_000_000;
+
+/// No core: of the cores that a debugger stopped.
+const NOBODY: u32 = u32::MAX;
 
 /// A bell that the machine and the host ring: something is to be looked at.
 #[derive(Default)]
@@ -85,6 +88,8 @@ pub enum Outcome {
     Request(SystemRequest),
     /// [`Bell::stop`] was called.
     Stopped,
+    /// A debugger's breakpoint or watchpoint stopped a core; all the others are stopped too.
+    Debug(CoreId),
     /// A core's thread died: a bug in the emulator, which has been reported.
     Broken,
 }
@@ -101,21 +106,22 @@ pub fn connect(machine: &Machine, bell: &Arc<Bell>) {
 /// back, stopped between two instructions.
 pub fn run_threads(machine: &Arc<Machine>, cpus: Vec<Box<dyn Vcpu>>, bell: &Arc<Bell>) -> (Vec<Box<dyn Vcpu>>, Outcome) {
     let quit = Arc::new(AtomicBool::new(false));
+    let hit = Arc::new(AtomicU32::new(NOBODY));
     let lines: Vec<_> = cpus.iter().map(|c| c.lines().clone()).collect();
     machine.clock().resume();
     let threads: Vec<_> = cpus
         .into_iter()
         .map(|cpu| {
-            let (quit, bell) = (quit.clone(), bell.clone());
+            let (quit, hit, bell) = (quit.clone(), hit.clone(), bell.clone());
             std::thread::Builder::new().name(format!("core {}", cpu.id().0)).spawn(move || {
                 let guard = RingOnPanic(&bell);
-                let cpu = core_thread(cpu, &quit);
+                let cpu = core_thread(cpu, &quit, &hit, &bell);
                 std::mem::forget(guard);
                 cpu
             })
         })
         .collect();
-    let outcome = watch(machine, bell, &threads);
+    let outcome = watch(machine, bell, &hit, &threads);
     quit.store(true, SeqCst);
     for l in &lines {
         l.kick();
@@ -144,12 +150,16 @@ impl Drop for RingOnPanic<'_> {
 }
 
 /// The watching thread's loop: alarms, events and requests.
-fn watch<T, E>(machine: &Machine, bell: &Bell, threads: &[Result<std::thread::JoinHandle<T>, E>]) -> Outcome {
+fn watch<T, E>(machine: &Machine, bell: &Bell, hit: &AtomicU32, threads: &[Result<std::thread::JoinHandle<T>, E>]) -> Outcome {
     loop {
         machine.run_alarms(machine.clock().now());
         machine.deliver_events();
         if let Some(r) = machine.take_request() {
             return Outcome::Request(r);
+        }
+        match hit.load(SeqCst) {
+            NOBODY => {}
+            core => return Outcome::Debug(CoreId(core as u16)),
         }
         if bell.stopping() {
             return Outcome::Stopped;
@@ -162,7 +172,7 @@ fn watch<T, E>(machine: &Machine, bell: &Bell, threads: &[Result<std::thread::Jo
     }
 }
 
-fn core_thread(mut cpu: Box<dyn Vcpu>, quit: &AtomicBool) -> Box<dyn Vcpu> {
+fn core_thread(mut cpu: Box<dyn Vcpu>, quit: &AtomicBool, hit: &AtomicU32, bell: &Bell) -> Box<dyn Vcpu> {
     let (system, lines, id) = (cpu.system().clone(), cpu.lines().clone(), cpu.id());
     cpu.set_clock(None);
     system.set_idle(id, false);
@@ -174,6 +184,12 @@ fn core_thread(mut cpu: Box<dyn Vcpu>, quit: &AtomicBool) -> Box<dyn Vcpu> {
                 if cpu.take_yielded() {
                     std::thread::yield_now();
                 }
+            }
+            Stop::Debug => {
+                // Where several cores hit at once the first is told of; the others hit again.
+                let _ = hit.compare_exchange(NOBODY, id.0.into(), SeqCst, SeqCst);
+                bell.ring();
+                break;
             }
             Stop::Halted | Stop::Off => {
                 system.set_idle(id, true);
@@ -222,7 +238,7 @@ pub fn run_turns(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell
             let before = cpu.retired();
             cpu.set_clock(Some(InstructionClock { shift: icount.shift, base: now, from: before }));
             cpu.take_yielded();
-            cpu.run(budget);
+            let stop = cpu.run(budget);
             let executed = cpu.retired() - before;
             ran |= executed != 0;
             tracing::trace!(target: "turns", core = cpu.id().0, now, executed, pc = format_args!("{:#x}", cpu.pc()), "turn");
@@ -230,6 +246,9 @@ pub fn run_turns(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell
             clock.set(now);
             if let Some(r) = machine.take_request() {
                 return Outcome::Request(r);
+            }
+            if stop == Stop::Debug {
+                return Outcome::Debug(cpu.id());
             }
         }
         if ran || cpus.iter().any(|c| c.would_run() || c.system().start_pending(c.id())) {
@@ -247,6 +266,89 @@ pub fn run_turns(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell
             None => bell_wait(bell, Duration::MAX),
         }
     }
+}
+
+/// A debugger's single step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// The core's place among the cores.
+    pub core: usize,
+    /// Interrupts are taken.
+    pub interrupts: bool,
+    /// The other cores run for a moment before it; otherwise they stand still.
+    pub others: bool,
+}
+
+/// Executes one instruction of one core. Time goes on as in a run: by
+/// the instruction with `icount`, and otherwise by the host's clock. A core that waits for an
+/// interrupt gets the time until one comes. `None` where the step is done.
+pub fn step(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell, icount: Option<Icount>, step: Step) -> Option<Outcome> {
+    let clock = machine.clock().clone();
+    if icount.is_none() {
+        clock.resume();
+    }
+    let outcome = loop {
+        if step.others
+            && let Some(core) = run_others(machine, cpus, step.core, icount)
+        {
+            break Some(Outcome::Debug(core));
+        }
+        let Some(cpu) = cpus.get_mut(step.core) else { break None };
+        let now = clock.now();
+        machine.run_alarms(now);
+        if icount.is_none() || bell.take() {
+            machine.deliver_events();
+        }
+        cpu.lines().take_kick();
+        let before = cpu.retired();
+        cpu.set_clock(icount.map(|i| InstructionClock { shift: i.shift, base: now, from: before }));
+        let stop = cpu.step(step.interrupts);
+        let executed = cpu.retired() - before;
+        if let Some(icount) = icount {
+            clock.set(now + (executed << icount.shift));
+        }
+        match (machine.take_request(), stop) {
+            (Some(r), _) => break Some(Outcome::Request(r)),
+            (None, Stop::Debug) => break Some(Outcome::Debug(cpu.id())),
+            (None, _) if executed != 0 || stop == Stop::Off => break None,
+            _ if bell.stopping() => break Some(Outcome::Stopped),
+            (None, Stop::Halted) => match (machine.next_alarm(), icount) {
+                (Some(at), Some(icount)) if !icount.sleep => clock.set(now.max(at)),
+                (Some(at), Some(_)) => {
+                    bell_wait(bell, Duration::from_nanos(at.saturating_sub(now)));
+                    clock.set(now.max(at));
+                }
+                (Some(at), None) => bell.wait(clock.instant(at)),
+                (None, _) => bell_wait(bell, Duration::MAX),
+            },
+            // Kicked before it began: once more.
+            (None, Stop::Budget | Stop::Kicked | Stop::Off) => {}
+        }
+    };
+    if icount.is_none() {
+        clock.pause();
+    }
+    outcome
+}
+
+/// A moment for every core but one, on this thread. Gives the core that a debugger stopped.
+fn run_others(machine: &Machine, cpus: &mut [Box<dyn Vcpu>], but: usize, icount: Option<Icount>) -> Option<CoreId> {
+    let clock = machine.clock();
+    for (_, cpu) in cpus.iter_mut().enumerate().filter(|(n, _)| *n != but) {
+        let now = clock.now();
+        machine.run_alarms(now);
+        cpu.lines().take_kick();
+        let before = cpu.retired();
+        cpu.set_clock(icount.map(|i| InstructionClock { shift: i.shift, base: now, from: before }));
+        let stop = cpu.run(SLICE);
+        if let Some(icount) = icount {
+            clock.set(now + ((cpu.retired() - before) << icount.shift));
+        }
+        if stop == Stop::Debug {
+            return Some(cpu.id());
+        }
+    }
+    None
 }
 
 /// Waits for the bell and leaves it rung, so that the loop delivers what it rang for.

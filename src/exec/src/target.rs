@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::ops::Slot;
+use crate::registers::Description;
 use crate::scan::Seen;
 use proteus_float::Env;
 
@@ -140,6 +141,12 @@ pub trait Target: Sized + Send + 'static {
 
     /// Walks the guest's tables. `context` is one of the two above.
     fn translate(core: &mut Core<Self>, address: u64, access: Access, unprivileged: bool) -> Result<Translation, Self::Exception>;
+    /// The guest physical address of a virtual one for a debugger: without side effects, and
+    /// whatever the permissions are.
+    fn debug_translate(core: &mut Core<Self>, address: u64) -> Option<u64> {
+        let found = Self::translate(core, address, Access::Read, false).or_else(|_| Self::translate(core, address, Access::Fetch, false));
+        found.ok().map(|t| t.phys)
+    }
     /// The exception for a physical access that failed.
     fn bus_error(core: &mut Core<Self>, address: u64, access: Access, error: BusError) -> Self::Exception;
 
@@ -155,6 +162,14 @@ pub trait Target: Sized + Send + 'static {
     fn fp_env(core: &Core<Self>) -> Env;
     /// Accumulates the flags of `env`, and vector saturation, in the guest's status register.
     fn fp_flags(core: &mut Core<Self>, env: &Env, saturated: bool);
+
+    /// The registers, as debuggers see them.
+    fn description(core: &Core<Self>) -> Description;
+    /// The value of the register of that number of [`Target::description`]; `None` where there is
+    /// none, or it cannot be read now.
+    fn read_register(core: &mut Core<Self>, number: usize) -> Option<u128>;
+    /// Sets a register; false where there is none, or it cannot be set.
+    fn write_register(core: &mut Core<Self>, number: usize, value: u128) -> bool;
 
     /// Puts the core into its reset state.
     fn reset(core: &mut Core<Self>);

@@ -3,9 +3,13 @@
 
 use crate::core::{Core, InstructionClock};
 use crate::cpu::{Cpu, Stop};
+use crate::debug::{Hit, Watchpoint};
+use crate::registers::Description;
 use crate::system::System;
 use crate::target::Target;
-use proteus_model::{CoreId, CoreLines};
+use proteus_model::{CoreId, CoreLines, Mapping};
+use proteus_ram::tlb::{PAGE_MASK, PAGE_SIZE};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Puts a core that has been reset where the machine starts it.
@@ -33,8 +37,48 @@ pub trait Vcpu: Send {
     fn take_yielded(&mut self) -> bool;
     /// Address of the next instruction.
     fn pc(&self) -> u64;
+    /// Executes one instruction, as [`Cpu::step`]; interrupts are taken before it only where
+    /// `interrupts` says so.
+    fn step(&mut self, interrupts: bool) -> Stop;
+    /// Sets the breakpoints: virtual addresses, in whatever address space.
+    fn set_breakpoints(&mut self, addresses: &[u64]);
+    /// Sets the watchpoints.
+    fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]);
+    /// What a debugger's breakpoint or watchpoint stopped it for, once.
+    fn take_hit(&mut self) -> Option<Hit>;
+    /// Its registers.
+    fn description(&self) -> Description;
+    /// The value of a register by its number in [`Vcpu::description`]; `None` where there is none,
+    /// or it cannot be read now.
+    fn read_register(&mut self, number: usize) -> Option<u128>;
+    /// Sets a register; false where there is none, or it cannot be set.
+    fn write_register(&mut self, number: usize, value: u128) -> bool;
+    /// The guest physical address of a virtual one as the core translates it now, without side
+    /// effects.
+    fn translate(&mut self, address: u64) -> Option<u64>;
+    /// Reads guest memory by virtual address, as far as there is any; gives the bytes read.
+    fn read_memory(&mut self, address: u64, to: &mut [u8]) -> usize;
+    /// Writes guest memory by virtual address, read-only memory too; gives the bytes written.
+    fn write_memory(&mut self, address: u64, from: &[u8]) -> usize;
+    /// Writes guest physical memory, read-only memory too; gives the bytes written.
+    fn write_physical(&mut self, phys: u64, from: &[u8]) -> usize;
     /// Back to the state in which the machine starts it. Memory has been loaded.
     fn reset(&mut self);
+}
+
+/// Calls `f` for the pieces of `len` bytes at `address` that lie in one page each, until one fails;
+/// gives the bytes done.
+fn by_page(address: u64, len: usize, mut f: impl FnMut(u64, Range<usize>) -> Option<()>) -> usize {
+    let mut done = 0;
+    while done < len {
+        let at = address.wrapping_add(done as u64);
+        let n = (PAGE_SIZE - (at & !PAGE_MASK)).min((len - done) as u64) as usize;
+        if f(at, done..done + n).is_none() {
+            break;
+        }
+        done += n;
+    }
+    done
 }
 
 impl<T: Target> Vcpu for Cpu<T> {
@@ -67,6 +111,69 @@ impl<T: Target> Vcpu for Cpu<T> {
     }
     fn pc(&self) -> u64 {
         self.core.pc()
+    }
+    fn step(&mut self, interrupts: bool) -> Stop {
+        self.core.debug.interrupts_masked = !interrupts;
+        let stop = Cpu::step(self);
+        self.core.debug.interrupts_masked = false;
+        stop
+    }
+    fn set_breakpoints(&mut self, addresses: &[u64]) {
+        Cpu::set_breakpoints(self, addresses);
+    }
+    fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]) {
+        Cpu::set_watchpoints(self, watchpoints);
+    }
+    fn take_hit(&mut self) -> Option<Hit> {
+        self.core.debug.hit.take()
+    }
+    fn description(&self) -> Description {
+        T::description(&self.core)
+    }
+    fn read_register(&mut self, number: usize) -> Option<u128> {
+        T::read_register(&mut self.core, number)
+    }
+    fn write_register(&mut self, number: usize, value: u128) -> bool {
+        let written = T::write_register(&mut self.core, number, value);
+        // A new pc is not that of the delay slot that was to come.
+        if self.core.delay_pending() && T::description(&self.core).pc == number {
+            self.core.end_delay();
+        }
+        self.core.resync();
+        written
+    }
+    fn translate(&mut self, address: u64) -> Option<u64> {
+        T::debug_translate(&mut self.core, address)
+    }
+    fn read_memory(&mut self, address: u64, to: &mut [u8]) -> usize {
+        let core = &mut *self.core;
+        by_page(address, to.len(), |at, range| {
+            let phys = T::debug_translate(core, at)?;
+            match core.space.find(phys)? {
+                Mapping::Ram { region, offset, .. } => region.read(offset, &mut to[range]).ok(),
+                Mapping::Device { .. } => None,
+            }
+        })
+    }
+    fn write_memory(&mut self, address: u64, from: &[u8]) -> usize {
+        by_page(address, from.len(), |at, range| {
+            let phys = T::debug_translate(&mut self.core, at)?;
+            let n = range.len();
+            (self.write_physical(phys, &from[range]) == n).then_some(())
+        })
+    }
+    fn write_physical(&mut self, phys: u64, from: &[u8]) -> usize {
+        let core = &mut *self.core;
+        by_page(phys, from.len(), |at, range| {
+            let bytes = range.len() as u64;
+            match core.space.find(at)? {
+                Mapping::Ram { region, offset, len_left, .. } if len_left >= bytes => region.write(offset, &from[range]).ok()?,
+                _ => return None,
+            }
+            core.stale.push((at, bytes));
+            core.system.code_written(core.id, at, bytes);
+            Some(())
+        })
     }
     fn reset(&mut self) {
         self.read_mail();

@@ -9,6 +9,7 @@
 pub mod a64 {
     include!(concat!(env!("OUT_DIR"), "/a64.rs"));
 }
+pub mod debug;
 pub mod exceptions;
 pub mod helpers;
 pub mod maintenance;
@@ -24,6 +25,7 @@ pub mod translate;
 use crate::a64::Feature;
 use crate::exceptions::Exception;
 use crate::state::{Mode, el};
+use proteus_exec::registers::Description;
 use proteus_exec::scan::Scan;
 use proteus_exec::{Access, BusError, Core, Decoded, HelperFn, Layout, Step, Target, Translation};
 use proteus_float::{Env, Rounding};
@@ -324,6 +326,16 @@ impl Target for Arm {
             *core.word_mut(state::FPSR) |= new;
             update_fp_fast(core);
         }
+    }
+
+    fn description(core: &Core<Arm>) -> Description {
+        debug::description(core)
+    }
+    fn read_register(core: &mut Core<Arm>, number: usize) -> Option<u128> {
+        debug::read(core, number)
+    }
+    fn write_register(core: &mut Core<Arm>, number: usize, value: u128) -> bool {
+        debug::write(core, number, value)
     }
 
     fn reset(core: &mut Core<Arm>) {

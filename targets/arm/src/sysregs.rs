@@ -513,6 +513,29 @@ pub fn mrs(core: &mut Core<Arm>, a: [u64; 4]) -> Result<u64, Exception> {
     read(core, a[0] as u32 & 0xffff).map_err(|e| named(e, a[0], true))
 }
 
+/// The value of a row for a debugger, whatever the level; `None` where reading it traps now.
+pub fn debug_read(core: &mut Core<Arm>, row: &Row) -> Option<u64> {
+    match row.get {
+        Some(f) => f(core).ok(),
+        None => Some(core.word(slot(INDEX[row.key as usize] as usize))),
+    }
+}
+
+/// Sets a row for a debugger, whatever the level; false where it cannot be written.
+pub fn debug_write(core: &mut Core<Arm>, row: &Row, value: u64) -> bool {
+    if row.write > 3 {
+        return false;
+    }
+    let slot = slot(INDEX[row.key as usize] as usize);
+    match row.set {
+        Some(f) => f(core, value).is_ok(),
+        None => {
+            *core.word_mut(slot) = core.word(slot) & !row.mask | value & row.mask;
+            true
+        }
+    }
+}
+
 fn read(core: &mut Core<Arm>, k: u32) -> Result<u64, Exception> {
     let level = el(core);
     match ROWS.get(INDEX[k as usize & 0xffff] as usize) {

@@ -1,8 +1,9 @@
 //! The helpers that instructions call: what is too rare or too wide for primitives.
 
+use crate::exceptions::Exception;
 use crate::{Mips, cp0, exceptions, fpu, semihosting, tlb};
-use proteus_exec::HelperFn;
-use proteus_exec::ops::Helper;
+use proteus_exec::ops::{Helper, Mem};
+use proteus_exec::{Core, HelperFn};
 
 const fn helper(index: u16) -> Helper {
     Helper { index, exact: true }
@@ -47,6 +48,32 @@ pub const SHADOW: Helper = helper(17);
 /// Raises Floating Point, Unimplemented Operation.
 pub const FP_UNIMPLEMENTED: Helper = helper(18);
 
+/// SWL, SWR, SDL, SDR: address, value, and which bytes ([`part`]).
+pub const STORE_PART: Helper = helper(19);
+
+/// The third argument of [`STORE_PART`]: log2 of the register's bytes, its most or least
+/// significant ones, byte order.
+pub const fn part(size: u8, left: bool, big: bool) -> u64 {
+    size as u64 | (left as u64) << 2 | (big as u64) << 3
+}
+
+/// Stores the bytes one by one, the one addressed first, so that no other byte is touched and the
+/// address of a fault is the instruction's. All are of one aligned word, so only the first can
+/// fault.
+fn store_part(core: &mut Core<Mips>, at: u64, value: u64, part: u64) -> Result<u64, Exception> {
+    let (bytes, left, big) = (1 << (part & 3), part & 4 != 0, part & 8 != 0);
+    let in_word = at % bytes;
+    // The most significant byte is at the lowest address where the order is big-endian.
+    let up = left == big;
+    let count = if up { bytes - in_word } else { in_word + 1 };
+    for i in 0..count {
+        let to = if up { at + i } else { at - i };
+        let byte = if left { bytes - 1 - i } else { i };
+        core.store(to, Mem::plain(0), value >> (8 * byte))?;
+    }
+    Ok(0)
+}
+
 /// The helpers by index.
 pub static FUNCTIONS: &[HelperFn<Mips>] = &[
     |c, [a, ..]| Err(exceptions::plain(c, a as u8)),
@@ -68,4 +95,5 @@ pub static FUNCTIONS: &[HelperFn<Mips>] = &[
     |c, [a, ..]| semihosting::sdbbp(c, a as u32),
     |c, [a, b, d, _]| cp0::shadow(c, a as u32, b, d != 0),
     |c, _| fpu::unimplemented(c),
+    |c, [a, b, d, _]| store_part(c, a, b, d),
 ];

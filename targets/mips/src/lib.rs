@@ -12,6 +12,7 @@ pub mod mips {
     include!(concat!(env!("OUT_DIR"), "/mips.rs"));
 }
 pub mod cp0;
+pub mod debug;
 pub mod exceptions;
 pub mod fpu;
 pub mod helpers;
@@ -19,6 +20,8 @@ pub mod mmu;
 pub mod models;
 pub mod semihosting;
 pub mod state;
+#[cfg(test)]
+mod testing;
 pub mod timer;
 pub mod tlb;
 pub mod translate;
@@ -26,6 +29,7 @@ pub mod translate;
 use crate::exceptions::Exception;
 use crate::mips::Feature;
 use crate::state::Mode;
+use proteus_exec::registers::Description;
 use proteus_exec::scan::{Ends, Scan, Seen};
 use proteus_exec::{Access, BusError, Core, Decoded, HelperFn, Layout, Step, Target, Translation};
 use proteus_float::Env;
@@ -53,6 +57,8 @@ pub struct Mips {
     pub count_frequency: u64,
     /// Where a reset begins.
     pub reset_address: u64,
+    /// TLB entries that the guest cannot know to be gone; see [`tlb`].
+    pub hidden: tlb::Hidden,
     features: u64,
 }
 
@@ -64,6 +70,7 @@ impl Mips {
             big: c.big,
             count_frequency: c.count_frequency,
             reset_address: c.reset_address,
+            hidden: tlb::Hidden::default(),
             // Feature 0 is what every model has.
             features: c.model.features.iter().fold(1, |s, &f| s | 1 << f as u64),
         }
@@ -116,6 +123,9 @@ impl Target for Mips {
         if mode & Mode::SLOT != 0 && branches {
             return special(word, reserved);
         }
+        if exceptions::watches_instruction(core, pc) {
+            return Some(Decoded { word, length: 4, interpret: exceptions::watched_instruction, seen, special: true });
+        }
         Some(Decoded { word, length: 4, interpret: mips::Table::<Core<Mips>>::FUNCTIONS[id as usize], seen, special: false })
     }
 
@@ -152,6 +162,15 @@ impl Target for Mips {
     }
     fn fp_flags(core: &mut Core<Mips>, env: &Env, _: bool) {
         fpu::flags(core, env);
+    }
+    fn description(core: &Core<Mips>) -> Description {
+        debug::description(core)
+    }
+    fn read_register(core: &mut Core<Mips>, number: usize) -> Option<u128> {
+        debug::read(core, number)
+    }
+    fn write_register(core: &mut Core<Mips>, number: usize, value: u128) -> bool {
+        debug::write(core, number, value)
     }
     fn reset(core: &mut Core<Mips>) {
         cp0::reset(core);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::apt::Apt;
-use crate::table::{GUESTS, Guest, Package};
+use crate::table::{Guest, Package, guests};
 use crate::tools::{Error, Result, at, files_below, make_dir, part_name, read, remove_dir, rename, run, sha256, write};
 use crate::{cache_dir, workspace};
 
@@ -18,6 +18,11 @@ pub(crate) struct Build {
 }
 
 impl Build {
+    /// Debian's name of the architecture of what is built.
+    pub(crate) fn architecture(&self) -> &'static str {
+        self.architecture
+    }
+
     /// The unpacked files of a package.
     pub(crate) fn package(&self, name: &str) -> PathBuf {
         self.cache.join("unpacked").join(self.architecture).join(name)
@@ -193,20 +198,20 @@ impl<'a> Fetcher<'a> {
 fn with_needs(names: &[String]) -> Result<Vec<&'static Guest>> {
     let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     for name in &wanted {
-        if !GUESTS.iter().any(|guest| guest.name == *name) {
-            let known: Vec<_> = GUESTS.iter().map(|guest| guest.name).collect();
+        if !guests().any(|guest| guest.name == *name) {
+            let known: Vec<_> = guests().map(|guest| guest.name).collect();
             return Err(Error::Other(format!("there is no guest {name}: the guests are {}", known.join(", "))));
         }
     }
     if wanted.is_empty() {
-        wanted = GUESTS.iter().map(|guest| guest.name).collect();
+        wanted = guests().map(|guest| guest.name).collect();
     }
-    for guest in GUESTS.iter().rev() {
+    for guest in guests().rev() {
         if wanted.contains(&guest.name) {
             wanted.extend(guest.needs);
         }
     }
-    Ok(GUESTS.iter().filter(|guest| wanted.contains(&guest.name)).collect())
+    Ok(guests().filter(|guest| wanted.contains(&guest.name)).collect())
 }
 
 /// A listing that `sha256sum -c` reads, with the recipe's name of each package in a comment above.
@@ -240,11 +245,11 @@ mod tests {
 
     #[test]
     fn every_row_needs_only_rows_above_it() {
-        for (index, guest) in GUESTS.iter().enumerate() {
+        for (index, guest) in guests().enumerate() {
             for need in guest.needs {
-                let at = GUESTS.iter().position(|other| other.name == *need);
-                assert!(at.is_some_and(|at| at < index), "{} needs {need}", guest.name);
-                assert_eq!(at.map(|at| GUESTS[at].architecture), Some(guest.architecture));
+                let (at, needed) = guests().enumerate().find(|(_, other)| other.name == *need).expect("a row");
+                assert!(at < index, "{} needs {need}", guest.name);
+                assert_eq!(needed.architecture, guest.architecture);
             }
         }
     }
@@ -254,7 +259,7 @@ mod tests {
         let names = |list: &[&str]| -> Vec<String> { list.iter().map(|name| (*name).to_owned()).collect() };
         let rows: Vec<_> = with_needs(&names(&["arm64-busybox"])).expect("known").iter().map(|guest| guest.name).collect();
         assert_eq!(rows, ["arm64-kernel", "arm64-programs", "arm64-busybox"]);
-        assert_eq!(with_needs(&[]).expect("all").len(), GUESTS.len());
+        assert_eq!(with_needs(&[]).expect("all").len(), guests().count());
         let error = with_needs(&names(&["vax"])).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("no guest vax") && error.contains("arm64-kernel"), "{error}");
     }
@@ -262,7 +267,7 @@ mod tests {
     #[test]
     fn a_listing_counts_only_while_its_files_are_whole() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let guest = GUESTS.iter().find(|guest| guest.name == "arm64-busybox").expect("a row");
+        let guest = guests().find(|guest| guest.name == "arm64-busybox").expect("a row");
         let deb = Deb { name: "busybox-static".into(), sha256: sha256(b"deb"), file: "b_1%3a1_arm64.deb".into() };
         let listing = to_listing(std::slice::from_ref(&deb));
         assert_eq!(whole(dir.path(), guest, &listing), None);

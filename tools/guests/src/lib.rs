@@ -3,7 +3,7 @@
 //! `proteus-guests fetch` takes kernels and programs from Debian through the host's own apt
 //! sources, into a cache of its own and as an ordinary user, and builds an initramfs and a disk
 //! image of them. The cache is `.guests` in the workspace, or the directory that the environment
-//! variable `PROTEUS_GUESTS` names. [`table::GUESTS`] has one row for each guest.
+//! variable `PROTEUS_GUESTS` names. [`table::guests`] gives one row for each guest.
 //!
 //! The boot tests and `tools/bench` drive what they start through [`console::Console`].
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ pub mod console;
 mod cpio;
 pub mod fetch;
 mod initramfs;
+mod linux;
 mod modules;
 mod programs;
 mod rootfs;
@@ -20,6 +21,7 @@ mod sources;
 pub mod stream;
 pub mod table;
 mod tools;
+mod u_boot;
 
 use std::path::{Path, PathBuf};
 

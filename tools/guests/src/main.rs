@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use proteus_guests::{fetch::Fetcher, table::GUESTS};
+use proteus_guests::{fetch::Fetcher, table::guests};
 
 /// Fetches kernels and programs from Debian and builds guests of them.
 ///
@@ -36,7 +36,7 @@ enum Action {
 fn main() -> ExitCode {
     match Arguments::parse().action {
         Action::List => {
-            for guest in GUESTS {
+            for guest in guests() {
                 println!("{:16} {}\n{:16} {}", guest.name, guest.summary, "", guest.outputs.join(" "));
             }
             ExitCode::SUCCESS

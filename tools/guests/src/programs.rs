@@ -13,6 +13,8 @@ pub(crate) struct CrossCompiler {
     pub(crate) packages: &'static str,
     /// Flags for this architecture.
     pub(crate) flags: &'static [&'static str],
+    /// Programs that are in the assembly of another architecture.
+    pub(crate) leaves_out: &'static [&'static str],
 }
 
 /// Compiles every `*.c` of `sources` into a static program in `into`.
@@ -22,6 +24,9 @@ pub(crate) fn compile(compiler: &CrossCompiler, sources: &Path, into: &Path) -> 
     make_dir(&fresh)?;
     for source in entries(sources)?.iter().filter(|path| path.extension().is_some_and(|e| e == "c")) {
         let name = source.file_stem().unwrap_or_default();
+        if compiler.leaves_out.iter().any(|foreign| name == *foreign) {
+            continue;
+        }
         run(
             Command::new(compiler.program)
                 .args(["-static", "-O2", "-std=gnu11", "-pthread", "-Wall", "-Wextra", "-Werror", "-s", "-Wl,--build-id=none"])

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use proteus_exec::Vcpu;
 use proteus_host::chardev::Chardevs;
 use proteus_loader::{load_kernel_file, read_file};
-use proteus_machines::{Board, BoardConfig, BuiltBoard, Firmware, Seeds};
+use proteus_machines::{Architecture, Board, BoardConfig, BuiltBoard, Firmware, Seeds};
 use proteus_model::{Clock, EntropySource, SystemRequest};
 
 use super::chardevs::{Binding, Consoles};
@@ -43,6 +43,8 @@ pub struct Emulator {
     pub control: Arc<Control>,
     /// The networks nothing else keeps.
     pub networks: Networks,
+    /// The debugger's stub.
+    pub debugger: Option<proteus_gdb::Stub>,
     /// Lets the monitors begin.
     pub open_monitors: Option<Box<dyn FnOnce()>>,
 }
@@ -50,11 +52,8 @@ pub struct Emulator {
 /// The board of the command line.
 pub fn board(config: &Config, target: Option<TargetName>) -> Result<&'static Board, UsageError> {
     let program = &config.program;
-    match target {
-        None | Some(TargetName::Aarch64 | TargetName::Arm) => {}
-        Some(other) => {
-            return Err(Problem(format!("the target {} is not implemented yet; there are aarch64 and arm", other.name())).at(program, "this program"));
-        }
+    if target == Some(TargetName::X86_64) {
+        return Err(Problem::new("the target x86_64 is not implemented yet; there are aarch64, arm, mips, mipsel, mips64 and mips64el").at(program, "this program"));
     }
     let Some(name) = &config.machine else {
         let text = "No machine specified, and there is no default\nUse -machine help to list supported machines";
@@ -66,12 +65,39 @@ pub fn board(config: &Config, target: Option<TargetName>) -> Result<&'static Boa
     })
 }
 
+/// What the processors are: as the program's name says, or else what the board has, and where that
+/// leaves a choice as the kernel is.
+fn architecture(config: &Config, target: Option<TargetName>, board: &Board) -> Result<Architecture, UsageError> {
+    let mips = |is_64, big_endian| Architecture::Mips { is_64, big_endian };
+    let wanted = match target {
+        // Arm's board has 64-bit processors under either name.
+        Some(TargetName::Aarch64 | TargetName::Arm) => Some(Architecture::Aarch64),
+        Some(TargetName::Mips) => Some(mips(false, true)),
+        Some(TargetName::Mipsel) => Some(mips(false, false)),
+        Some(TargetName::Mips64) => Some(mips(true, true)),
+        Some(TargetName::Mips64el) => Some(mips(true, false)),
+        Some(TargetName::X86_64) => Some(Architecture::X86_64),
+        None => None,
+    };
+    match (wanted, board.targets) {
+        (Some(wanted), targets) if targets.contains(&wanted) => Ok(wanted),
+        (Some(_), _) => {
+            let text = format!("-machine {}: unsupported machine type\nUse -machine help to list supported machines; proteus takes those of every target", board.name);
+            Err(UsageError { program: config.program.clone(), message: text })
+        }
+        (None, [only]) => Ok(*only),
+        (None, targets) => {
+            let kernel = config.kernel.as_ref().and_then(|path| load_kernel_file(path, LARGEST_FIRMWARE).ok()).and_then(|k| k.image.architecture());
+            Ok(kernel.filter(|a| targets.contains(a)).or(targets.first().copied()).unwrap_or(Architecture::Aarch64))
+        }
+    }
+}
+
 /// Refuses what has been understood and leads nowhere yet.
 fn refuse_missing(config: &Config) -> Result<(), UsageError> {
     let fail = |at: &str, text: &str| Err(Problem::new(text).at(&config.program, at));
     let missing = |at: &str| fail(at, "understood by QEMU, not yet implemented in Proteus");
     let paired: &[(bool, &str)] = &[
-        (config.gdb.is_some(), "-gdb"),
         (config.loadvm.is_some(), "-loadvm"),
         (config.incoming.is_some(), "-incoming"),
         (config.daemonize, "-daemonize"),
@@ -229,7 +255,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
     let program = &config.program;
     let board = board(config, target)?;
     refuse_missing(config)?;
-    let plan = Plan::new(config, board)?;
+    let plan = Plan::new(config, board, architecture(config, target, board)?)?;
     let mut b = board_config(config, board, &plan)?;
     let mut storage = Storage::open(config, board)?;
     let mut networks = Networks::start(config)?;
@@ -251,6 +277,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
     b.ide = std::mem::take(&mut storage.ide);
     let subject = Arc::new(OnceLock::new());
     start_monitors(config, &consoles, &shared, &subject)?;
+    let debugger = super::gdb::start(config, &consoles, &control, &subject)?;
     let (memory, wall_clock) = (b.memory, b.wall_clock);
     let built = (board.build)(b).map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
 
@@ -294,7 +321,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         power_button: true,
     };
     let open_monitors = Box::new(move || drop(subject.set(about)));
-    Ok(Emulator { built, cpus, plan, chardevs, control, networks, open_monitors: Some(open_monitors) })
+    Ok(Emulator { built, cpus, plan, chardevs, control, networks, debugger, open_monitors: Some(open_monitors) })
 }
 
 #[cfg(test)]

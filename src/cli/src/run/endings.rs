@@ -14,9 +14,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use proteus_exec::runner::{Look, RunEvent, RunState, Runner};
 use proteus_exec::sched::Bell;
 use proteus_host::chardev::Terminals;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
@@ -29,7 +31,6 @@ pub const INTERNAL_ERROR: u8 = 70;
 const GRACE: Duration = Duration::from_millis(50);
 
 /// What the user or the host asks of the run loop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// End the program with status 0.
     Quit,
@@ -43,6 +44,8 @@ pub enum Command {
     Stop,
     /// Let them go on.
     Continue,
+    /// Do something while they stand still; the sender is told when it is done.
+    Look(Look, SyncSender<()>),
 }
 
 /// Takes commands from any thread to the run loop.
@@ -51,14 +54,27 @@ pub struct Control {
     pub bell: Arc<Bell>,
     queue: Mutex<VecDeque<Command>>,
     some: Condvar,
-    running: AtomicBool,
+    state: Mutex<RunState>,
     ending: AtomicBool,
+    /// Nothing is obeyed any more.
+    over: AtomicBool,
+    subscribers: Mutex<Vec<Subscriber>>,
 }
+
+type Subscriber = Arc<dyn Fn(RunEvent) + Send + Sync>;
 
 impl Control {
     /// No commands yet.
     pub fn new() -> Arc<Control> {
-        Arc::new(Control { bell: Bell::new(), queue: Mutex::default(), some: Condvar::new(), running: AtomicBool::new(false), ending: AtomicBool::new(false) })
+        Arc::new(Control {
+            bell: Bell::new(),
+            queue: Mutex::default(),
+            some: Condvar::new(),
+            state: Mutex::new(RunState::Prelaunch),
+            ending: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            subscribers: Mutex::default(),
+        })
     }
 
     /// Gives the run loop a command.
@@ -93,19 +109,64 @@ impl Control {
         }
     }
 
-    /// Says whether the processors run.
-    pub fn set_running(&self, running: bool) {
-        self.running.store(running, Ordering::SeqCst);
+    /// Says what the processors do.
+    pub fn set_state(&self, state: RunState) {
+        *self.state.lock() = state;
     }
 
-    /// Whether the processors run.
-    pub fn running(&self) -> bool {
-        self.running.load(Ordering::SeqCst)
+    /// Tells the subscribers of what happens.
+    pub fn tell(&self, event: RunEvent) {
+        let subscribers = self.subscribers.lock().clone();
+        subscribers.iter().for_each(|f| f(event));
+    }
+
+    /// Nothing is obeyed any more: whoever waits for an answer gets none.
+    pub fn close(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.queue.lock().clear();
     }
 
     /// Whether the end has been asked for: whoever waits for the host gives up.
     pub fn ending(&self) -> bool {
         self.ending.load(Ordering::SeqCst)
+    }
+}
+
+impl Runner for Control {
+    fn look(&self, what: Look) -> bool {
+        let (done, wait) = sync_channel(1);
+        {
+            // Under the lock, so that the end of the run either sees it or is seen.
+            let mut queue = self.queue.lock();
+            if self.over.load(Ordering::SeqCst) {
+                return false;
+            }
+            queue.push_back(Command::Look(what, done));
+        }
+        self.some.notify_all();
+        self.bell.stop();
+        wait.recv().is_ok()
+    }
+    fn pause(&self) {
+        self.send(Command::Stop);
+    }
+    fn resume(&self) {
+        self.send(Command::Continue);
+    }
+    fn reset(&self) {
+        self.send(Command::Reset);
+    }
+    fn power_down(&self) {
+        self.send(Command::PowerDown);
+    }
+    fn quit(&self) {
+        self.send(Command::Quit);
+    }
+    fn state(&self) -> RunState {
+        *self.state.lock()
+    }
+    fn subscribe(&self, f: Box<dyn Fn(RunEvent) + Send + Sync>) {
+        self.subscribers.lock().push(f.into());
     }
 }
 
@@ -155,15 +216,15 @@ mod tests {
     #[test]
     fn commands_come_in_order_and_keep_the_bell_ringing() {
         let c = Control::new();
-        assert_eq!(c.take(), None);
+        assert!(c.take().is_none());
         c.send(Command::Reset);
         c.send(Command::Quit);
         assert!(c.bell.stopping() && c.ending());
-        assert_eq!(c.take(), Some(Command::Reset));
+        assert!(matches!(c.take(), Some(Command::Reset)));
         assert!(c.bell.stopping(), "there is one more");
-        assert_eq!(c.take(), Some(Command::Quit));
+        assert!(matches!(c.take(), Some(Command::Quit)));
         assert!(!c.bell.stopping());
         c.send(Command::Stop);
-        assert_eq!(c.wait(), Command::Stop);
+        assert!(matches!(c.wait(), Command::Stop));
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::cores::arm_models as models;
+use super::cores;
 use proteus_machines::{BOARDS, Choices};
 use proteus_model::{DeviceType, PropertyDefault, PropertyKind};
 
@@ -109,8 +109,8 @@ fn machine_properties(name: &str) -> Result<String, String> {
 fn cpus(machine: Option<&str>) -> String {
     let board = machine.and_then(proteus_machines::find);
     let mut out = "Available CPUs:\n".to_string();
-    for model in models::MODELS.iter().filter(|m| board.is_none_or(|b| b.cpu_models.contains(&m.name))) {
-        let _ = writeln!(out, "  {}", model.name);
+    for model in cores::models(board) {
+        let _ = writeln!(out, "  {model}");
     }
     out
 }

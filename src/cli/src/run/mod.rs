@@ -5,6 +5,7 @@ pub mod chardevs;
 pub mod cores;
 pub mod devices;
 pub mod endings;
+pub mod gdb;
 pub mod helps;
 pub mod log;
 pub mod monitor;
@@ -18,6 +19,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use proteus_exec::runner::{Cause, Pause, RunEvent, RunState, View};
 use proteus_exec::sched::{self, Outcome};
 use proteus_model::{Reset, SystemRequest};
 
@@ -31,6 +33,8 @@ use endings::{Command, INTERNAL_ERROR, SignalWatch};
 const FLUSH: Duration = Duration::from_secs(5);
 /// The same after a signal.
 const FLUSH_AFTER_SIGNAL: Duration = Duration::from_millis(30);
+/// How long the debugger's stub may take to say that the run is over.
+const FAREWELL: Duration = Duration::from_millis(30);
 
 /// Builds the machine of a command line and runs it to its end. Gives the exit status.
 pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError> {
@@ -56,8 +60,12 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     if let Some(open) = emulator.open_monitors.take() {
         open();
     }
-    let mut run = Run { config, emulator, paused: config.start_paused, signalled: false };
+    let mut run = Run { config, emulator, paused: config.start_paused.then_some(RunState::Prelaunch), signalled: false };
     let status = run.until_end();
+    run.emulator.control.close();
+    if let Some(stub) = run.emulator.debugger.take() {
+        stub.end(FAREWELL);
+    }
     let Emulator { built, cpus, chardevs, .. } = run.emulator;
     chardevs.flush(if run.signalled { FLUSH_AFTER_SIGNAL } else { FLUSH });
     chardevs.restore_terminal();
@@ -96,7 +104,8 @@ impl Drop for PidFile {
 struct Run<'a> {
     config: &'a Config,
     emulator: Emulator,
-    paused: bool,
+    /// The state to be in while the processors stand still.
+    paused: Option<RunState>,
     signalled: bool,
 }
 
@@ -105,12 +114,18 @@ impl Run<'_> {
     fn until_end(&mut self) -> u8 {
         sched::connect(&self.emulator.built.machine, &self.emulator.control.bell);
         loop {
-            let status = if self.paused {
+            let status = if let Some(state) = self.paused {
+                self.emulator.control.set_state(state);
                 let command = self.emulator.control.wait();
                 self.obey(command)
             } else {
                 match self.go() {
                     Outcome::Request(request) => self.request(request),
+                    Outcome::Debug(core) => {
+                        let hit = self.emulator.cpus.iter_mut().find(|cpu| cpu.id() == core).and_then(|cpu| cpu.take_hit());
+                        self.pause(Pause::Debug(core, hit));
+                        None
+                    }
                     Outcome::Stopped => self.emulator.control.take().and_then(|command| self.obey(command)),
                     Outcome::Broken => {
                         crate::error::say(format_args!("{}: internal error: a processor's thread has died; please report this", self.config.program));
@@ -128,7 +143,7 @@ impl Run<'_> {
     fn go(&mut self) -> Outcome {
         let e = &mut self.emulator;
         let (machine, bell) = (&e.built.machine, &e.control.bell);
-        e.control.set_running(true);
+        e.control.set_state(RunState::Running);
         let outcome = match e.plan.icount {
             Some(icount) => sched::run_turns(machine, &mut e.cpus, bell, icount),
             None => {
@@ -137,8 +152,17 @@ impl Run<'_> {
                 outcome
             }
         };
-        e.control.set_running(false);
         outcome
+    }
+
+    /// The processors stand still from now on.
+    fn pause(&mut self, why: Pause) {
+        if self.paused.is_none() {
+            let state = RunState::Paused(why);
+            self.paused = Some(state);
+            self.emulator.control.set_state(state);
+            self.emulator.control.tell(RunEvent::Stop(why));
+        }
     }
 
     /// What the guest asks for. Gives the status where the run is over.
@@ -146,28 +170,29 @@ impl Run<'_> {
         let actions = self.config.actions;
         match request {
             SystemRequest::Exit(code) => Some(code as u8),
-            SystemRequest::PowerOff => self.power_off(),
-            SystemRequest::Reset if actions.reboot == RebootAction::Shutdown => self.power_off(),
-            SystemRequest::Reset => self.reset(),
+            SystemRequest::PowerOff => self.power_off(Cause::GuestShutdown),
+            SystemRequest::Reset if actions.reboot == RebootAction::Shutdown => self.power_off(Cause::GuestReset),
+            SystemRequest::Reset => self.reset(Cause::GuestReset),
             // The cores sleep until an interrupt, as after WFI.
             SystemRequest::Suspend => None,
             SystemRequest::Panic => match actions.panic {
                 PanicAction::None => None,
-                PanicAction::Shutdown => self.power_off(),
+                PanicAction::Shutdown => self.power_off(Cause::GuestPanic),
                 PanicAction::ExitFailure => Some(1),
                 PanicAction::Pause => {
-                    self.paused = true;
+                    self.pause(Pause::Panic);
                     None
                 }
             },
         }
     }
 
-    fn power_off(&mut self) -> Option<u8> {
+    fn power_off(&mut self, cause: Cause) -> Option<u8> {
+        self.emulator.control.tell(RunEvent::Shutdown(cause));
         match self.config.actions.shutdown {
             ShutdownAction::Poweroff => Some(0),
             ShutdownAction::Pause => {
-                self.paused = true;
+                self.pause(Pause::Shutdown);
                 None
             }
         }
@@ -175,21 +200,39 @@ impl Run<'_> {
 
     fn obey(&mut self, command: Command) -> Option<u8> {
         match command {
-            Command::Quit => return Some(0),
-            Command::Signal => {
-                self.signalled = true;
+            Command::Quit => {
+                self.emulator.control.tell(RunEvent::Shutdown(Cause::HostQuit));
                 return Some(0);
             }
-            Command::Reset => return self.reset(),
-            Command::PowerDown => drop(self.emulator.built.system_powerdown()),
-            Command::Stop => self.paused = true,
-            Command::Continue => self.paused = false,
+            Command::Signal => {
+                self.signalled = true;
+                self.emulator.control.tell(RunEvent::Shutdown(Cause::HostSignal));
+                return Some(0);
+            }
+            Command::Reset => return self.reset(Cause::HostReset),
+            Command::PowerDown => {
+                if self.emulator.built.system_powerdown() {
+                    self.emulator.control.tell(RunEvent::PowerDown);
+                }
+            }
+            Command::Stop => self.pause(Pause::Asked),
+            Command::Continue => {
+                if self.paused.take().is_some() {
+                    self.emulator.control.tell(RunEvent::Resume);
+                }
+            }
+            Command::Look(what, done) => {
+                let e = &mut self.emulator;
+                what(&mut View::new(&e.built.machine, &mut e.cpus, e.plan.icount, &e.control.bell));
+                // Whoever asked may have given up.
+                let _ = done.send(());
+            }
         }
         None
     }
 
     /// Resets devices, memory and cores: everything starts as it did at first.
-    fn reset(&mut self) -> Option<u8> {
+    fn reset(&mut self, cause: Cause) -> Option<u8> {
         let e = &mut self.emulator;
         let broken = |e: &dyn std::fmt::Display, program: &str| {
             crate::error::say(format_args!("{program}: the machine cannot be reset: {e}"));
@@ -203,6 +246,7 @@ impl Run<'_> {
             return broken(&error, &self.config.program);
         }
         e.cpus.iter_mut().for_each(|cpu| cpu.reset());
+        e.control.tell(RunEvent::Reset(cause));
         None
     }
 }

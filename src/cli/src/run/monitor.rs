@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
+use proteus_exec::runner::{RunState, Runner};
 use proteus_host::chardev::{CharEvent, Chardev, Chardevs, Sink};
 use proteus_model::{Machine, WindowKind};
 
@@ -59,7 +60,15 @@ const COMMANDS: &[Row] = &[
         let _ = writeln!(out, "{QEMU_VERSION} (Proteus {})", env!("CARGO_PKG_VERSION"));
     }),
     row(&["info status"], "show whether the processors run", |s, out| {
-        let _ = writeln!(out, "VM status: {}", if s.control.running() { "running" } else { "paused" });
+        let _ = writeln!(
+            out,
+            "VM status: {}",
+            match s.control.state() {
+                RunState::Running => "running",
+                RunState::Prelaunch => "paused (prelaunch)",
+                RunState::Paused(_) => "paused",
+            }
+        );
     }),
     row(&["info name"], "show the guest's name", |s, out| {
         s.name.iter().for_each(|n| {
@@ -108,7 +117,7 @@ fn qtree(s: &Subject, out: &mut String) {
 }
 
 /// What a line asks for, in text.
-fn answer(subject: &Subject, line: &str) -> String {
+pub fn answer(subject: &Subject, line: &str) -> String {
     let mut out = String::new();
     let words: Vec<_> = line.split_whitespace().collect();
     let line = words.join(" ");
@@ -233,7 +242,7 @@ mod tests {
         let s = subject();
         assert_eq!(answer(&s, &lines[0]), "VM status: paused\n");
         assert_eq!(answer(&s, "quit"), "");
-        assert_eq!(s.control.take(), Some(Command::Quit));
+        assert!(matches!(s.control.take(), Some(Command::Quit)));
         assert!(answer(&s, "info version").starts_with("10.0.2 (Proteus "));
         assert!(answer(&s, "help").contains("system_reset -- "));
         assert!(answer(&s, "system_powerdown").contains("no power button"));

@@ -1,4 +1,5 @@
-//! Arm semihosting 2.0: what a bare-metal guest asks of the host.
+//! What a bare-metal guest asks of the host: Arm semihosting 2.0, and the services that other
+//! architectures' interfaces are made of.
 //!
 //! Files are the host's, opened with the rights of this process. The console (`:tt`) is the
 //! back end of `-semihosting-config chardev=`. Without one it is the standard streams, as the mode
@@ -7,11 +8,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use proteus_exec::semihosting::{GuestMemory, Semihosting};
+use proteus_exec::semihosting::{self, GuestMemory, Open, Semihosting, Stat, Whence};
 use proteus_host::chardev::{CharEvent, Chardev, Sink};
 use proteus_machines::BuiltBoard;
 use proteus_model::{Machine, SystemRequest};
@@ -42,6 +44,10 @@ const EMFILE: u32 = 24;
 const EFAULT: u32 = 14;
 const ENOSYS: u32 = 38;
 const EIO: u32 = 5;
+const ESPIPE: u32 = 29;
+
+/// S_IFCHR and permissions for all: a console.
+const CHARACTER_DEVICE: u32 = 0o020_666;
 
 /// Which standard stream the console is, where it has no back end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +92,8 @@ pub struct Host {
     machine: Weak<Machine>,
     control: Arc<Control>,
     command_line: String,
+    /// The words of the command line, where it was given in words.
+    arguments: Vec<String>,
     heap: (u64, u64),
     /// Wall-clock time at virtual time zero.
     wall_base: u64,
@@ -98,6 +106,18 @@ type Outcome = Result<u64, u32>;
 
 fn errno(e: &std::io::Error) -> u32 {
     e.raw_os_error().map_or(EIO, |n| n as u32)
+}
+
+/// Opens a file of the host.
+fn file(name: &str, how: Open) -> Result<File, u32> {
+    let mut options = OpenOptions::new();
+    options.read(how.read).write(how.write).append(how.append).truncate(how.truncate);
+    if how.exclusive {
+        options.create_new(how.create);
+    } else {
+        options.create(how.create);
+    }
+    options.open(name).map_err(|e| errno(&e))
 }
 
 impl Host {
@@ -118,13 +138,14 @@ impl Host {
         if given.userspace {
             return Err(fail("userspace=on is understood by QEMU, not yet implemented in Proteus"));
         }
-        let command_line = match given.args.as_slice() {
+        let arguments = match given.args.as_slice() {
             [] => {
                 let kernel = config.kernel.as_ref().map(|k| k.display().to_string()).unwrap_or_default();
-                [kernel, config.append.clone().unwrap_or_default()].join(" ").trim().to_string()
+                [kernel, config.append.clone().unwrap_or_default()].into()
             }
-            args => args.join(" "),
+            args => args.to_vec(),
         };
+        let command_line = if given.args.is_empty() { arguments.join(" ").trim().to_string() } else { arguments.join(" ") };
         let typed = Arc::new(Typed::default());
         let console = OnceLock::new();
         if let Some(id) = &given.chardev {
@@ -137,6 +158,7 @@ impl Host {
             machine: Arc::downgrade(&built.machine),
             control: control.clone(),
             command_line,
+            arguments,
             heap: heap(ram, memory, built),
             wall_base,
             console,
@@ -204,14 +226,8 @@ impl Host {
         }
     }
 
-    fn exit(&self, code: u32) {
-        if let Some(machine) = self.machine.upgrade() {
-            machine.request(SystemRequest::Exit(code));
-        }
-    }
-
-    fn open(&self, name: &str, mode: u64) -> Outcome {
-        let mut state = self.state.lock();
+    /// Arm's SYS_OPEN.
+    fn open_arm(&self, name: &str, mode: u64) -> Outcome {
         let handle = match (name, mode) {
             (_, 12..) => return Err(EINVAL),
             (":tt", 0..4) => Handle::Console(Stream::Input),
@@ -220,19 +236,25 @@ impl Host {
             (":semihosting-features", 0 | 1) => Handle::Features(0),
             (":semihosting-features", _) => return Err(13),
             _ => {
-                let mut how = OpenOptions::new();
                 // fopen's modes: r, r+, w, w+, a, a+, each plain and binary.
-                match mode >> 1 {
-                    0 => how.read(true),
-                    1 => how.read(true).write(true),
-                    2 => how.write(true).create(true).truncate(true),
-                    3 => how.read(true).write(true).create(true).truncate(true),
-                    4 => how.append(true).create(true),
-                    _ => how.read(true).append(true).create(true),
+                let none = Open::default();
+                let how = match mode >> 1 {
+                    0 => Open { read: true, ..none },
+                    1 => Open { read: true, write: true, ..none },
+                    2 => Open { write: true, create: true, truncate: true, ..none },
+                    3 => Open { read: true, write: true, create: true, truncate: true, ..none },
+                    4 => Open { append: true, create: true, ..none },
+                    _ => Open { read: true, append: true, create: true, ..none },
                 };
-                Handle::File(how.open(name).map_err(|e| errno(&e))?)
+                Handle::File(file(name, how)?)
             }
         };
+        self.keep(handle)
+    }
+
+    /// A number for a handle.
+    fn keep(&self, handle: Handle) -> Outcome {
+        let mut state = self.state.lock();
         let free = state.handles.iter().position(Option::is_none).unwrap_or(state.handles.len());
         if free >= HANDLES {
             return Err(EMFILE);
@@ -245,6 +267,12 @@ impl Host {
         Ok(free as u64 + 1)
     }
 
+    fn close_handle(&self, handle: u64) -> Outcome {
+        self.with(handle, |_| Ok(()))?;
+        self.state.lock().handles[handle as usize - 1] = None;
+        Ok(0)
+    }
+
     fn with<T>(&self, handle: u64, f: impl FnOnce(&mut Handle) -> Result<T, u32>) -> Result<T, u32> {
         let mut state = self.state.lock();
         let slot = usize::try_from(handle.wrapping_sub(1)).ok().and_then(|n| state.handles.get_mut(n));
@@ -252,7 +280,7 @@ impl Host {
     }
 
     /// How many bytes were not written.
-    fn write(&self, handle: u64, bytes: &[u8]) -> Outcome {
+    fn write_handle(&self, handle: u64, bytes: &[u8]) -> Outcome {
         let console = self.with(handle, |h| match h {
             Handle::Console(Stream::Input) | Handle::Features(_) => Err(EBADF),
             Handle::Console(stream) => Ok(Some(*stream)),
@@ -264,7 +292,7 @@ impl Host {
         Ok(0)
     }
 
-    fn read(&self, handle: u64, most: usize) -> Result<Vec<u8>, u32> {
+    fn read_handle(&self, handle: u64, most: usize) -> Result<Vec<u8>, u32> {
         let got = self.with(handle, |h| match h {
             Handle::Console(_) => Ok(None),
             Handle::Features(at) => {
@@ -291,13 +319,11 @@ impl Host {
             0x01 => {
                 let (name, mode, length) = (m.argument(0)?, m.argument(1)?, m.argument(2)?);
                 let name = m.text(name, length)?;
-                self.open(&name, mode)
+                self.open_arm(&name, mode)
             }
             0x02 => {
                 let handle = m.argument(0)?;
-                self.with(handle, |_| Ok(()))?;
-                self.state.lock().handles[handle as usize - 1] = None;
-                Ok(0)
+                self.close_handle(handle)
             }
             0x03 => {
                 let byte = m.bytes(m.parameter, 1)?;
@@ -315,7 +341,7 @@ impl Host {
                 while left > 0 {
                     let n = left.min(LONGEST as u64);
                     let Ok(bytes) = m.bytes(at, n) else { return Ok(left) };
-                    if let Err(e) = self.write(handle, &bytes) {
+                    if let Err(e) = self.write_handle(handle, &bytes) {
                         self.state.lock().errno = e;
                         return Ok(left);
                     }
@@ -326,7 +352,7 @@ impl Host {
             }
             0x06 => {
                 let (handle, to, length) = (m.argument(0)?, m.argument(1)?, m.argument(2)?);
-                let got = self.read(handle, length.min(LONGEST as u64) as usize)?;
+                let got = self.read_handle(handle, length.min(LONGEST as u64) as usize)?;
                 m.put(to, &got)?;
                 Ok(length - got.len() as u64)
             }
@@ -340,7 +366,7 @@ impl Host {
             0x0a => {
                 let (handle, to) = (m.argument(0)?, m.argument(1)?);
                 self.with(handle, |h| match h {
-                    Handle::Console(_) => Err(29),
+                    Handle::Console(_) => Err(ESPIPE),
                     Handle::Features(at) => {
                         *at = usize::try_from(to).unwrap_or(usize::MAX);
                         Ok(0)
@@ -365,7 +391,7 @@ impl Host {
             0x0e => {
                 let (name, length) = (m.argument(0)?, m.argument(1)?);
                 let name = m.text(name, length)?;
-                std::fs::remove_file(name).map(|()| 0).map_err(|e| errno(&e))
+                self.unlink(&name).map(|()| 0)
             }
             0x0f => {
                 let (from, from_length, to, to_length) = (m.argument(0)?, m.argument(1)?, m.argument(2)?, m.argument(3)?);
@@ -501,5 +527,101 @@ impl Semihosting for Host {
                 u64::MAX
             }
         }
+    }
+
+    fn exit(&self, code: u32) {
+        if let Some(machine) = self.machine.upgrade() {
+            machine.request(SystemRequest::Exit(code));
+        }
+    }
+
+    fn open(&self, name: &str, how: Open) -> Result<u64, u32> {
+        self.keep(Handle::File(file(name, how)?))
+    }
+
+    fn close(&self, stream: semihosting::Stream) -> Result<(), u32> {
+        match stream {
+            semihosting::Stream::File(handle) => self.close_handle(handle).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, stream: semihosting::Stream, most: usize, at: Option<u64>) -> Result<Vec<u8>, u32> {
+        let most = most.min(LONGEST);
+        match (stream, at) {
+            (semihosting::Stream::Input, None) => Ok(self.read_console(most)),
+            (semihosting::Stream::File(handle), None) => self.read_handle(handle, most),
+            (semihosting::Stream::File(handle), Some(at)) => self.with(handle, |h| match h {
+                Handle::File(file) => {
+                    let mut bytes = vec![0; most];
+                    let got = file.read_at(&mut bytes, at).map_err(|e| errno(&e))?;
+                    bytes.truncate(got);
+                    Ok(bytes)
+                }
+                _ => Err(ESPIPE),
+            }),
+            (semihosting::Stream::Input, Some(_)) => Err(ESPIPE),
+            _ => Err(EBADF),
+        }
+    }
+
+    fn write(&self, stream: semihosting::Stream, bytes: &[u8], at: Option<u64>) -> Result<usize, u32> {
+        match (stream, at) {
+            (semihosting::Stream::Output, None) => self.write_console(Stream::Output, bytes),
+            (semihosting::Stream::Error, None) => self.write_console(Stream::Error, bytes),
+            (semihosting::Stream::File(handle), None) => self.write_handle(handle, bytes).map(|_| ())?,
+            (semihosting::Stream::File(handle), Some(at)) => self.with(handle, |h| match h {
+                Handle::File(file) => file.write_all_at(bytes, at).map_err(|e| errno(&e)),
+                _ => Err(ESPIPE),
+            })?,
+            (semihosting::Stream::Input, _) => return Err(EBADF),
+            _ => return Err(ESPIPE),
+        }
+        Ok(bytes.len())
+    }
+
+    fn seek(&self, stream: semihosting::Stream, offset: i64, whence: Whence) -> Result<u64, u32> {
+        let to = match whence {
+            Whence::Start => SeekFrom::Start(u64::try_from(offset).map_err(|_| EINVAL)?),
+            Whence::Current => SeekFrom::Current(offset),
+            Whence::End => SeekFrom::End(offset),
+        };
+        let semihosting::Stream::File(handle) = stream else { return Err(ESPIPE) };
+        self.with(handle, |h| match h {
+            Handle::File(file) => file.seek(to).map_err(|e| errno(&e)),
+            _ => Err(ESPIPE),
+        })
+    }
+
+    fn stat(&self, stream: semihosting::Stream) -> Result<Stat, u32> {
+        let console = Stat { mode: CHARACTER_DEVICE, links: 1, block_size: 1, ..Stat::default() };
+        let semihosting::Stream::File(handle) = stream else { return Ok(console) };
+        self.with(handle, |h| match h {
+            Handle::File(file) => {
+                let m = file.metadata().map_err(|e| errno(&e))?;
+                Ok(Stat {
+                    mode: m.mode(),
+                    inode: m.ino(),
+                    links: m.nlink(),
+                    size: m.len(),
+                    times: [m.atime(), m.mtime(), m.ctime()],
+                    block_size: m.blksize(),
+                    blocks: m.blocks(),
+                })
+            }
+            _ => Ok(console),
+        })
+    }
+
+    fn unlink(&self, name: &str) -> Result<(), u32> {
+        std::fs::remove_file(name).map_err(|e| errno(&e))
+    }
+
+    fn link(&self, name: &str, new: &str) -> Result<(), u32> {
+        std::fs::hard_link(name, new).map_err(|e| errno(&e))
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        self.arguments.clone()
     }
 }

@@ -8,8 +8,8 @@
 //! Left out, and reported: distributed DMA, and locks of the clock's memory.
 
 use proteus_model::{
-    AccessRule, BusFault, Device, DeviceType, Event, PinDecl, RegAccess, Reset, Services, State, SystemRequest, Width, Window, WindowDecl, check_register_write,
-    registers,
+    AccessRule, BusFault, Device, DeviceType, Event, PinDecl, RegAccess, Reset, Services, State, SystemRequest, Width, Window, WindowDecl,
+    check_register_write, registers,
 };
 
 use crate::pci::{CONFIG, Function, Header};
@@ -117,7 +117,7 @@ impl Piix4Isa {
             if (0x40..0x100).contains(&at) && byte != self.function.byte(at as usize) {
                 check_register_write(cx, CONFIG_BYTES, at, byte.into());
             }
-            if PIRQRC <= at && at < PIRQRC + PIRQRC_COUNT && u64::from(byte) & PIRQRC_DISABLE == 0 && RESERVED_IRQS >> (byte & 15) & 1 != 0 {
+            if (PIRQRC..PIRQRC + PIRQRC_COUNT).contains(&at) && u64::from(byte) & PIRQRC_DISABLE == 0 && RESERVED_IRQS >> (byte & 15) & 1 != 0 {
                 cx.guest_error(format_args!("PCI interrupt {} routed to reserved input {}", at - PIRQRC, byte & 15));
             }
         }

@@ -6,8 +6,8 @@
 //! devices' power, monitors of device activity, general purpose events, and SMI.
 
 use proteus_model::{
-    AccessRule, BusFault, Count, Device, DeviceType, Event, Ns, PinDecl, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, RegAccess, RegisterInfo,
-    Reset, Services, State, SystemRequest, Width, Window, WindowDecl, check_register_write, field, registers,
+    AccessRule, BusFault, Count, Device, DeviceType, Event, Ns, PinDecl, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, RegAccess,
+    RegisterInfo, Reset, Services, State, SystemRequest, Width, Window, WindowDecl, check_register_write, field, registers,
 };
 
 use super::smbus::{self, SmBus};
@@ -285,11 +285,7 @@ pub static PIIX4_PM: DeviceType = DeviceType {
         default: PropertyDefault::None,
         doc: "Contents of the memory module's EEPROM at SMBus address 0x50, in hexadecimal digits",
     }],
-    windows: &[
-        CONFIG,
-        WindowDecl::pio("pm", PM_LEN as u64, AccessRule::new(Width::B1, Width::B4)),
-        WindowDecl::pio("smbus", smbus::LEN, AccessRule::BYTE),
-    ],
+    windows: &[CONFIG, WindowDecl::pio("pm", PM_LEN as u64, AccessRule::new(Width::B1, Width::B4)), WindowDecl::pio("smbus", smbus::LEN, AccessRule::BYTE)],
     outputs: &[PinDecl::one("irq")],
     inputs: &[PinDecl::one("power-button")],
     alarms: Count::Fixed(1),

@@ -7,13 +7,9 @@ const SMBUS_BASE: u64 = 0x1100;
 /// With both windows placed by the guest.
 fn bench() -> Bench {
     let b = Bench::new(&PIIX4_PM, &[("spd", "80080709")]);
-    for (at, width, value) in [
-        (PMBA0, Width::B4, BASE | 1),
-        (PMREGMISC, Width::B1, 1),
-        (SMBBA0, Width::B4, SMBUS_BASE | 1),
-        (SMBHSTCFG, Width::B1, 0x09),
-        (0x04, Width::B2, 1),
-    ] {
+    for (at, width, value) in
+        [(PMBA0, Width::B4, BASE | 1), (PMREGMISC, Width::B1, 1), (SMBBA0, Width::B4, SMBUS_BASE | 1), (SMBHSTCFG, Width::B1, 0x09), (0x04, Width::B2, 1)]
+    {
         b.write("config", at, width, value).unwrap();
     }
     b

@@ -6,13 +6,11 @@
 //! between but the alarms of the OUT pins.
 //!
 //! A pulse of one clock (modes 2, 4 and 5) is shown on the pin at its end, unless the guest looks
-//! meanwhile; if the machine is late, pulses that are over count as one. OUT of counter 1 asked
-//! for memory refreshes and is no pin here: the refresh bit of the port toggles every 18 clocks,
-//! as computers program counter 1.
+//! meanwhile. If the machine is late, or the period is below 20 us, pulses that are over count as
+//! one. OUT of counter 1 asked for memory refreshes and is no pin here: the refresh bit of the port
+//! toggles every 18 clocks, as computers program counter 1.
 
-use proteus_model::{
-    AccessRule, BusFault, Count, Device, DeviceType, Event, Ns, PinDecl, Reset, Services, State, Width, Window, WindowDecl, registers,
-};
+use proteus_model::{AccessRule, BusFault, Count, Device, DeviceType, Event, Ns, PinDecl, Reset, Services, State, Width, Window, WindowDecl, registers};
 
 registers! {
     /// Registers of the 8254.
@@ -38,6 +36,9 @@ const FREQUENCY: u128 = 1_193_182;
 const SECOND: u128 = 1_000_000_000;
 /// Clocks between memory refreshes.
 const REFRESH_CLOCKS: u64 = 18;
+/// Clocks between alarms of a counter that repeats faster than that, so that no guest keeps the
+/// machine busy with its timer alone: 50,000 a second.
+const SHORTEST: u32 = 24;
 const COUNTERS: usize = 3;
 const PORT: Window = Window(1);
 /// The counter whose gate and output are in the port.
@@ -269,7 +270,8 @@ impl Counter {
             let left = u64::from(self.ce);
             let repeats = matches!(self.mode, 2 | 3) && (self.period > 1 || self.initial() > 1);
             let changes = self.counts() && (self.armed && !matches!(self.mode, 2 | 3) || repeats);
-            return changes.then_some(self.clock + left + u64::from(strobe));
+            let least = if repeats && self.period < SHORTEST { u64::from(SHORTEST) } else { 0 };
+            return changes.then_some(self.clock + (left + u64::from(strobe)).max(least));
         }
         // The count register is loaded first.
         let first = match self.mode {
@@ -426,7 +428,7 @@ impl I8254 {
     }
 
     fn read_port(&self, cx: &dyn Services) -> u8 {
-        let refresh = clock_at(cx.now()) / REFRESH_CLOCKS % 2 != 0;
+        let refresh = !(clock_at(cx.now()) / REFRESH_CLOCKS).is_multiple_of(2);
         let set = |on: bool, bit: u64| if on { bit as u8 } else { 0 };
         self.port | set(refresh, CONTROL_B_REFRESH) | set(self.counters[SPEAKER].out, CONTROL_B_OUT2)
     }

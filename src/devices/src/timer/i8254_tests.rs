@@ -307,6 +307,18 @@ fn pins_change_by_themselves_at_their_clock() {
             assert_eq!(was, clock == low && control != 0x10, "{control:#x} {count} {clock}");
         }
     }
+    for control in [0x14, 0x16] {
+        let g = Guest::new();
+        g.write(CONTROL, control);
+        g.write(COUNTER0, 2);
+        let mut alarms = 0;
+        while let Some(at) = g.b.machine.next_alarm().filter(|at| *at < 1_000_000) {
+            g.b.machine.clock().set(at);
+            g.b.machine.run_alarms(at);
+            alarms += 1;
+        }
+        assert!((40..=51).contains(&alarms), "{control:#x}: {alarms} alarms in a millisecond");
+    }
     let mut g = Guest::new();
     for (control, count) in [(0x14, 1), (0x16, 1)] {
         g.write(CONTROL, control);

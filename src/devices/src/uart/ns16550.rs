@@ -10,8 +10,8 @@
 use std::collections::VecDeque;
 
 use proteus_model::{
-    AccessRule, BusFault, Count, Device, DeviceType, Event, FdtHook, FdtNode, Ns, PinDecl, Placed, PortDecl, PortKind, PropError, PropertyDecl, PropertyDefault,
-    PropertyKind, Props, Reset, Services, State, Width, Window, WindowDecl, WindowKind, WindowSize, check_register_write, registers,
+    AccessRule, BusFault, Count, Device, DeviceType, Event, FdtHook, FdtNode, Ns, PinDecl, Placed, PortDecl, PortKind, PropError, PropertyDecl,
+    PropertyDefault, PropertyKind, Props, Reset, Services, State, Width, Window, WindowDecl, WindowKind, WindowSize, check_register_write, registers,
 };
 
 registers! {
@@ -395,7 +395,12 @@ pub static SERIAL_MM: DeviceType = DeviceType {
     registers: &[REGISTERS],
     example: &[("stride", "2")],
     fdt: Some(FdtHook { node: "serial", build: fdt }),
-    ..DeviceType { name: "serial-mm", description: "UART with FIFOs (PC16550D) in memory", new: |props| Ok(Box::new(Ns16550::new(props, props.u64("stride"))?)), ..ISA_SERIAL }
+    ..DeviceType {
+        name: "serial-mm",
+        description: "UART with FIFOs (PC16550D) in memory",
+        new: |props| Ok(Box::new(Ns16550::new(props, props.u64("stride"))?)),
+        ..ISA_SERIAL
+    }
 };
 
 #[cfg(test)]

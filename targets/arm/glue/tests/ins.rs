@@ -1,14 +1,6 @@
-//! The instruction tests of `targets/arm/tests/*.ins`, run by each tier.
-//!
-//! A line is `words "disassembly" before => after`:
-//!
-//! ```text
-//! 91001420 "add x0, x1, #5"   x1=fffffffffffffffe => x0=3
-//! ```
-//!
-//! Numbers are hexadecimal. Several words stand for a sequence, their texts divided by `;`. The
-//! text is Capstone's, for the instruction at address 0; `~` before the quotes says that Capstone
-//! does not know the word. Names:
+//! The instruction tests of `targets/arm/tests/*.ins`, run by each tier. How a line is written is
+//! in the documentation of tools/ins; `[at]=#5` is a 64-bit number in memory, and these are the
+//! names:
 //! - `x0` to `x30`, `sp`, `v0` (32 digits), `v0.d[1]`, `nzcv`, `fpcr`, `fpsr`, and any register of
 //!   `sysregs::ROWS` in lower case; `sp_el0` to `sp_el3`;
 //! - `el`, `spsel`, `daif` (as the register has it), `pan`, `uao`, `dit`, `ssbs`, `ss`, `il`;
@@ -17,11 +9,9 @@
 //!   commas), `conduit` (`hvc` or `smc`), `irq=1`, `fiq=1`;
 //! - after only: `pc` (`+N` relative to the first word, or absolute), `halted=1`.
 //!
-//! What is not named after `=>` must be as it was, and the pc at the end of the words. `=>
-//! exception ec=24 iss=7 far=0` says that one was taken to EL1 (or `to=2`) with that syndrome;
-//! `elr=+N` is its return address, the first word unless given; more changes may follow. `=>
-//! undefined` is `=> exception ec=0 iss=0`. A line of settings alone holds for the lines after it,
-//! until the next such line.
+//! The pc must be at the end of the words. `=> exception ec=24 iss=7 far=0` says that an exception
+//! was taken to EL1 (or `to=2`) with that syndrome; `elr=+N` is its return address, the first word
+//! unless given; more changes may follow. `=> undefined` is `=> exception ec=0 iss=0`.
 //!
 //! Without settings the core is a Cortex-A53 without EL2 and EL3, in EL1 with SP_EL1, its
 //! registers zero, SP 40020000, interrupts masked, FP enabled and the MMU on, with this memory:
@@ -36,16 +26,15 @@ use proteus_arm::{Arm, Configuration, exceptions, models, psci::Conduit, state};
 use proteus_arm_glue::compiler;
 use proteus_exec::ops::{Ops, Slot};
 use proteus_exec::system::System;
-use proteus_exec::{Core, Cpu, InstructionClock, Stop, Target, Thresholds, WORDS};
+use proteus_exec::{Core, Cpu, InstructionClock, Stop, Target, WORDS};
+use proteus_ins::{Line, Processor, Suite, Tier, address, number};
 use proteus_model::ram::Region;
 use proteus_model::{CoreId, Line as Pin, Machine, MachineBuilder};
-use proteus_translator::{Compiler, Options};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The model of lines that name none.
 const DEFAULT_MODEL: &str = "cortex-a53";
@@ -102,104 +91,20 @@ const PAGES: &[(u64, u64)] = &[
     (0x5_0000, PAGE | UXN | PXN),
 ];
 
-/// What runs the instructions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Tier {
-    /// Each instruction interpreted.
-    Interpreter,
-    /// Run once interpreted, which has every block compiled, and then again.
-    Compiled,
-}
-
-type Settings = Vec<(String, String)>;
-
-/// One line of a file.
-#[derive(Clone, Debug)]
-struct Line {
-    place: String,
-    words: Vec<u32>,
-    text: String,
-    /// Capstone knows the words.
-    listed: bool,
-    before: Settings,
-    after: Settings,
-    exception: bool,
-}
-
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests")
 }
 
-/// `name=value` pairs.
-fn settings(text: &str) -> Result<Settings, String> {
-    text.split_whitespace().map(|s| s.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).ok_or_else(|| format!("`{s}` is not name=value"))).collect()
+fn suite() -> Suite {
+    Suite::read(&folder(), &[("undefined", "ec=0 iss=0")])
 }
 
-/// A line, or the settings that hold from here on; `None` for comments.
-enum Parsed {
-    Line(Line),
-    Head(Settings),
-}
-
-fn parse(place: String, text: &str, head: &Settings) -> Result<Option<Parsed>, String> {
-    let text = text.split(" # ").next().unwrap_or("").trim();
-    if text.is_empty() || text.starts_with('#') {
-        return Ok(None);
-    }
-    let Some((words, rest)) = text.split_once('"') else { return Ok(Some(Parsed::Head(settings(text)?))) };
-    let (listing, rest) = rest.split_once('"').ok_or("the text does not end")?;
-    let (words, listed) = match words.trim().strip_suffix('~') {
-        Some(w) => (w, false),
-        None => (words.trim(), true),
-    };
-    let words = words.split_whitespace().map(|w| u32::from_str_radix(w, 16).map_err(|e| format!("{w}: {e}"))).collect::<Result<Vec<u32>, String>>()?;
-    let (before, after) = rest.split_once("=>").ok_or("there is no =>")?;
-    let mut all = head.clone();
-    all.extend(settings(before)?);
-    let after = after.trim();
-    let (exception, after) = match (after.strip_prefix("exception"), after.strip_prefix("undefined")) {
-        (Some(a), _) => (true, a.to_owned()),
-        (_, Some(a)) => (true, format!("ec=0 iss=0 {a}")),
-        _ => (false, after.to_owned()),
-    };
-    let after = settings(&after)?;
-    Ok(Some(Parsed::Line(Line { place, words, text: listing.to_owned(), listed, before: all, after, exception })))
-}
-
-/// Every line of every file; files and lines that cannot be read are among the errors.
-fn lines() -> (Vec<Line>, Vec<String>) {
-    let (mut lines, mut errors) = (Vec::new(), Vec::new());
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).expect("the tests are there").flatten().map(|e| e.path()).collect();
-    files.retain(|f| f.extension().is_some_and(|e| e == "ins"));
-    files.sort();
-    for f in files {
-        let name = f.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let text = std::fs::read_to_string(&f).expect("a readable file");
-        let mut head = Settings::new();
-        for (n, l) in text.lines().enumerate() {
-            match parse(format!("{name}:{}", n + 1), l, &head) {
-                Ok(Some(Parsed::Line(l))) => lines.push(l),
-                Ok(Some(Parsed::Head(h))) => head = h,
-                Ok(None) => {}
-                Err(e) => errors.push(format!("{name}:{}: {e}", n + 1)),
-            }
-        }
-    }
-    (lines, errors)
-}
-
-fn number(text: &str) -> Result<u64, String> {
-    u64::from_str_radix(text, 16).map_err(|e| format!("{text}: {e}"))
-}
-
+/// Bytes of memory, or with `#` a 64-bit number.
 fn bytes(text: &str) -> Result<Vec<u8>, String> {
-    if let Some(n) = text.strip_prefix('#') {
-        return Ok(number(n)?.to_le_bytes().to_vec());
+    match text.strip_prefix('#') {
+        Some(n) => Ok(number(n)?.to_le_bytes().to_vec()),
+        None => proteus_ins::bytes(text),
     }
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
-        return Err(format!("{text}: bytes have two digits"));
-    }
-    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|e| format!("{text}: {e}"))).collect()
 }
 
 /// The word of a system register by its name in lower case.
@@ -350,27 +255,12 @@ impl State {
     }
 }
 
-/// The last value of a setting.
-fn last<'a>(settings: &'a Settings, name: &str) -> Option<&'a str> {
-    settings.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
-}
-
-fn address(text: &str, base: u64) -> Result<u64, String> {
-    match text.strip_prefix('+') {
-        Some(n) => Ok(base.wrapping_add(number(n)?)),
-        None => number(text),
-    }
-}
-
-/// A processor, and the compiler behind it where there is one.
-type Built = (Cpu<Arm>, Option<Arc<Compiler<Arm>>>);
-
 /// A processor as the line's settings have it.
-fn new_cpu(line: &Line, tier: Tier) -> Result<Built, String> {
-    let name = last(&line.before, "cpu").unwrap_or(DEFAULT_MODEL);
+fn new_cpu(line: &Line, tier: Tier) -> Result<Processor<Arm>, String> {
+    let name = line.before("cpu").unwrap_or(DEFAULT_MODEL);
     let model = models::find(name).ok_or_else(|| format!("there is no model {name}"))?;
-    let has = last(&line.before, "has").unwrap_or("");
-    let conduit = match last(&line.before, "conduit") {
+    let has = line.before("has").unwrap_or("");
+    let conduit = match line.before("conduit") {
         None => None,
         Some("hvc") => Some(Conduit::Hvc),
         Some("smc") => Some(Conduit::Smc),
@@ -393,34 +283,28 @@ fn new_cpu(line: &Line, tier: Tier) -> Result<Built, String> {
     let system = System::new(machine.core_lines(CoreId(0)).cloned());
     system.set_on(CoreId(0), true);
     let core = Core::new(CoreId(0), Arm::new(&configuration), machine, system);
-    Ok(match tier {
-        Tier::Interpreter => (Cpu::new(core, None, Thresholds { compile: u32::MAX }), None),
-        Tier::Compiled => {
-            let compiler = compiler(Options { at_once: true, ..Options::default() }).map_err(|e| format!("no compiler: {e:?}"))?;
-            (Cpu::new(core, Some(compiler.tier()), Thresholds { compile: 1 }), Some(compiler))
-        }
-    })
+    Processor::new(core, tier, compiler)
 }
 
 /// The processors that lines were run on, by configuration.
-type Cpus = HashMap<Vec<String>, (Cpu<Arm>, Option<Arc<Compiler<Arm>>>)>;
+type Cpus = HashMap<Vec<String>, Processor<Arm>>;
 
 /// A processor for the line, as after a reset.
-fn cpu_for<'a>(cpus: &'a mut Cpus, line: &Line, tier: Tier) -> Result<&'a mut Cpu<Arm>, String> {
-    let key: Vec<String> = ["cpu", "has", "conduit"].iter().map(|n| last(&line.before, n).unwrap_or("").to_owned()).collect();
-    let (cpu, _) = match cpus.entry(key) {
+fn cpu_for<'a>(cpus: &'a mut Cpus, line: &Line, tier: Tier) -> Result<&'a mut Processor<Arm>, String> {
+    let key: Vec<String> = ["cpu", "has", "conduit"].iter().map(|n| line.before(n).unwrap_or("").to_owned()).collect();
+    let processor = match cpus.entry(key) {
         Entry::Occupied(e) => e.into_mut(),
         Entry::Vacant(e) => e.insert(new_cpu(line, tier)?),
     };
-    let core = &mut *cpu.core;
+    let core = &mut *processor.cpu.core;
     core.machine.poke(0, &[0; LOW_BYTES as usize]).expect("RAM");
     core.machine.poke(RAM, &[0; RAM_BYTES as usize]).expect("RAM");
     <Arm as Target>::reset(core);
     core.powered = true;
-    core.lines.set(Pin::IRQ, last(&line.before, "irq").is_some());
-    core.lines.set(Pin::FIQ, last(&line.before, "fiq").is_some());
-    cpu.forget();
-    Ok(cpu)
+    core.lines.set(Pin::IRQ, line.before("irq").is_some());
+    core.lines.set(Pin::FIQ, line.before("fiq").is_some());
+    processor.cpu.forget();
+    Ok(processor)
 }
 
 /// The state that every line begins from, before its settings.
@@ -470,7 +354,7 @@ const RESULTS: &[&str] = &["ec", "iss", "far", "elr", "to", "pc", "halted"];
 /// What must be after the line ran from `start`.
 fn expected(line: &Line, start: &State) -> Result<State, String> {
     let mut want = start.clone();
-    let after = |name| last(&line.after, name);
+    let after = |name| line.after(name);
     for (n, v) in &line.after {
         if !RESULTS.contains(&n.as_str()) && !want.set(n, v)? {
             return Err(format!("{n}: nothing has that name"));
@@ -490,7 +374,7 @@ fn expected(line: &Line, start: &State) -> Result<State, String> {
 /// The exception that the line expects, as AArch64.TakeException has it; `want` is the state that
 /// it is taken in.
 fn take(line: &Line, start: &State, want: &mut State) -> Result<(), String> {
-    let after = |name| last(&line.after, name);
+    let after = |name| line.after(name);
     let get = |n: &'static str| after(n).map(number).transpose();
     let to = get("to")?.unwrap_or(1) as u8;
     let interrupt = match after("ec") {
@@ -515,7 +399,7 @@ fn take(line: &Line, start: &State, want: &mut State) -> Result<(), String> {
     for (slot, v) in [(state::EL, to as u64), (state::SPSEL, 1), (state::DAIF, 0x3c0), (state::SS, 0), (state::IL, 0), (state::UAO, 0)] {
         *want.word_mut(slot) = v;
     }
-    let model = models::find(last(&line.before, "cpu").unwrap_or(DEFAULT_MODEL));
+    let model = models::find(line.before("cpu").unwrap_or(DEFAULT_MODEL));
     // SCTLR_EL1.SPAN.
     if model.is_some_and(|m| m.features.contains(&Feature::Pan)) && to == 1 && want.word(sr::SCTLR_EL1) >> 23 & 1 == 0 {
         *want.word_mut(state::PAN) = 1;
@@ -525,38 +409,25 @@ fn take(line: &Line, start: &State, want: &mut State) -> Result<(), String> {
 
 /// Runs the line; the error says what is wrong.
 fn run(cpus: &mut Cpus, line: &Line, tier: Tier) -> Result<(), String> {
-    let cpu = cpu_for(cpus, line, tier)?;
-    let core = &mut *cpu.core;
+    let processor = cpu_for(cpus, line, tier)?;
+    let core = &mut *processor.cpu.core;
     let mut start = initial(core);
     for (n, v) in &line.before {
         if !CONFIGURATION.contains(&n.as_str()) && !start.set(n, v)? {
             return Err(format!("{n}: nothing has that name"));
         }
     }
-    start.pc = last(&line.before, "at").map_or(Ok(START), number)?;
+    start.pc = line.before("at").map_or(Ok(START), number)?;
     let code: Vec<u8> = line.words.iter().flat_map(|w| w.to_le_bytes()).collect();
     start.memory(start.pc, code.len())?.copy_from_slice(&code);
     let want = expected(line, &start)?;
-    go(cpu, line, &start);
+    go(&mut processor.cpu, line, &start);
     if tier == Tier::Compiled {
-        again(cpu, &start);
-        go(cpu, line, &start);
+        let now = State::of(&mut processor.cpu.core);
+        processor.again(&[(RAM, &start.ram, &now.ram)]);
+        go(&mut processor.cpu, line, &start);
     }
-    compare(&start, &want, &State::of(&mut cpu.core))
-}
-
-/// Makes ready for a second run of what has been compiled: translations go, and blocks of code
-/// that the first run changed.
-fn again(cpu: &mut Cpu<Arm>, start: &State) {
-    let core = &mut *cpu.core;
-    let now = State::of(core);
-    for page in (0..RAM_BYTES as usize).step_by(4096) {
-        if now.ram[page..page + 4096] != start.ram[page..page + 4096] {
-            core.stale.push((RAM + page as u64, 4096));
-        }
-    }
-    core.tlb.flush(|_| true);
-    core.jumps.clear();
+    compare(&start, &want, &State::of(&mut processor.cpu.core))
 }
 
 /// Runs the line's words from `start`.
@@ -632,34 +503,11 @@ fn compare(start: &State, want: &State, got: &State) -> Result<(), String> {
     if out.is_empty() { Ok(()) } else { Err(format!("got{out}")) }
 }
 
-/// Runs every line, on as many threads as there are processors. Gives the number of lines and of
-/// regions that were compiled.
+/// Runs every line. Gives the number of lines and of regions that were compiled.
 fn run_all(tier: Tier) -> (usize, u64) {
-    let (lines, mut errors) = lines();
-    let next = AtomicUsize::new(0);
-    let regions = AtomicU64::new(0);
-    let found = Mutex::new(Vec::new());
-    std::thread::scope(|s| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, |n| n.get()) {
-            s.spawn(|| {
-                let mut cpus = Cpus::new();
-                while let Some((i, l)) = Some(next.fetch_add(1, SeqCst)).and_then(|i| Some((i, lines.get(i)?))) {
-                    if let Err(e) = run(&mut cpus, l, tier) {
-                        let words: Vec<String> = l.words.iter().map(|w| format!("{w:08x}")).collect();
-                        found.lock().expect("no thread panicked").push((i, format!("{}: {} {}: {e}", l.place, words.join(" "), l.text)));
-                    }
-                }
-                let compiled = |c: &Arc<Compiler<Arm>>| c.statistics().regions + c.statistics().shared;
-                regions.fetch_add(cpus.values().filter_map(|c| c.1.as_ref()).map(compiled).sum(), SeqCst);
-            });
-        }
-    });
-    let mut found = found.into_inner().expect("no thread panicked");
-    found.sort();
-    errors.extend(found.into_iter().map(|f| f.1));
-    assert!(!lines.is_empty());
-    assert!(errors.is_empty(), "{} of {} lines\n{}", errors.len(), lines.len(), errors.join("\n"));
-    (lines.len(), regions.into_inner())
+    let suite = suite();
+    let regions = suite.run(Cpus::new, |cpus, l| run(cpus, l, tier), |cpus| cpus.values().map(Processor::regions).sum());
+    (suite.lines.len(), regions)
 }
 
 #[test]
@@ -674,35 +522,14 @@ fn compiled() {
     assert!(regions as usize > lines / 2, "{regions} regions were compiled for {lines} lines");
 }
 
-/// A text in one form: single spaces, lower case.
-fn plain(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
-}
-
 #[test]
 fn the_texts_are_those_of_the_words() {
     let cs = Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build().expect("Capstone has Arm64");
-    let (lines, mut errors) = lines();
-    for l in &lines {
-        let listing: Vec<Option<String>> = l
-            .words
-            .iter()
-            .map(|w| {
-                let listing = cs.disasm_count(&w.to_le_bytes(), 0, 1).ok()?;
-                let i = listing.first()?;
-                Some(plain(&format!("{} {}", i.mnemonic().unwrap_or(""), i.op_str().unwrap_or(""))))
-            })
-            .collect();
-        if l.listed {
-            let all = listing.iter().map(|t| t.as_deref().unwrap_or("?")).collect::<Vec<_>>().join("; ");
-            if all != plain(&l.text) {
-                errors.push(format!("{}: \"{}\" is \"{all}\"", l.place, l.text));
-            }
-        } else if listing.iter().all(Option::is_some) {
-            errors.push(format!("{}: Capstone knows it: \"{}\"", l.place, listing.into_iter().flatten().collect::<Vec<_>>().join("; ")));
-        }
-    }
-    assert!(errors.is_empty(), "{} texts\n{}", errors.len(), errors.join("\n"));
+    suite().check_texts(|_, word| {
+        let listing = cs.disasm_count(&word.to_le_bytes(), 0, 1).ok()?;
+        let i = listing.first()?;
+        Some(format!("{} {}", i.mnemonic().unwrap_or(""), i.op_str().unwrap_or("")))
+    });
 }
 
 /// Words that `recorded/*.txt` holds results for: each line is a pattern's name and a word, then
@@ -715,8 +542,8 @@ fn recorded() -> Vec<u32> {
 
 #[test]
 fn every_pattern_has_a_line_or_a_recorded_result() {
-    let (lines, _) = lines();
-    let words = lines.iter().flat_map(|l| l.words.clone()).chain(recorded());
+    let suite = suite();
+    let words = suite.lines.iter().flat_map(|l| l.words.clone()).chain(recorded());
     let seen: BTreeSet<&str> = words.filter_map(a64::decode).map(|i| a64::NAMES[i as usize]).collect();
     let missing: Vec<&str> = a64::NAMES.into_iter().filter(|n| !seen.contains(n)).collect();
     assert!(missing.is_empty(), "{} patterns that nothing shows: {}", missing.len(), missing.join(" "));

@@ -53,11 +53,50 @@ pub(crate) fn word<O: Ops>(o: &mut O, v: O::V) -> O::V {
     o.un(un, W::W64, v)
 }
 
+/// `v`, the result of a 32-bit operation and so zero-extended, in the form that registers keep.
+#[inline(always)]
+pub(crate) fn from32<O: Ops>(o: &mut O, v: O::V) -> O::V {
+    if mode(o).has(Mode::M64) { o.un(Un::Sext32, W::W64, v) } else { v }
+}
+
 /// A signed constant in the form that registers keep.
 #[inline(always)]
 pub(crate) fn constant<O: Ops>(o: &mut O, k: i64) -> O::V {
     let k = width(o).cut(k as u64);
     o.imm(k)
+}
+
+/// A constant address as the mode has it: addresses wrap at 32 bits where they are made of 32.
+#[inline(always)]
+pub(crate) fn wrapped(mode: Mode, address: u64) -> u64 {
+    if !mode.has(Mode::M64) {
+        W::W32.cut(address)
+    } else if mode.has(Mode::ADDRESS32) {
+        address as i32 as i64 as u64
+    } else {
+        address
+    }
+}
+
+/// `v`, a sum of addresses in the model's width, wrapped as [`wrapped`] has it.
+#[inline(always)]
+pub(crate) fn wrap<O: Ops>(o: &mut O, v: O::V) -> O::V {
+    if mode(o).has(Mode::ADDRESS32) { o.un(Un::Sext32, W::W64, v) } else { v }
+}
+
+/// The effective address of a load or store: base and offset.
+#[inline(always)]
+pub(crate) fn address<O: Ops>(o: &mut O, base: u32, offset: i64) -> O::V {
+    let w = width(o);
+    let b = gpr(o, base);
+    let a = if offset == 0 { b } else { o.add_imm(w, b, offset as u64) };
+    wrap(o, a)
+}
+
+/// An access of `1 << size` bytes, which must be aligned; loads are zero-extended.
+#[inline(always)]
+pub(crate) fn access<O: Ops>(o: &O, size: u8) -> Mem {
+    Mem { align: 1 << size, big: mode(o).has(Mode::BIG), ..Mem::plain(size) }
 }
 
 /// Raises the exception of `code` (Cause.ExcCode), which has no address.

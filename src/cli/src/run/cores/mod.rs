@@ -2,6 +2,7 @@
 //! its own.
 
 mod arm;
+mod mips;
 
 use std::sync::Arc;
 
@@ -17,7 +18,11 @@ use super::tier::Translator;
 use crate::config::{AcceleratorKind, Config, IcountShift, TcgThread};
 use crate::error::{Problem, UsageError, shorten};
 
-pub use arm::models as arm_models;
+/// The names of all models that fit a board, or of all there are.
+pub fn models(board: Option<&Board>) -> impl Iterator<Item = &'static str> {
+    let all = arm::models::MODELS.iter().map(|m| m.name).chain(mips::models::MODELS.iter().map(|m| m.name));
+    all.filter(move |name| board.is_none_or(|b| b.cpu_models.contains(name)))
+}
 
 /// Interpretations of a block before it is offered to the translator.
 const COMPILE_AFTER: u32 = 512;
@@ -56,6 +61,8 @@ pub struct Processors {
 pub enum Model {
     /// Arm.
     Arm(&'static proteus_arm::models::Model),
+    /// MIPS, with the byte order that the program has.
+    Mips(&'static proteus_mips::models::Model, Architecture),
 }
 
 /// The processors as the command line asks for them.
@@ -72,9 +79,13 @@ pub struct Plan {
 
 impl Plan {
     /// Checks the command line against the board.
-    pub fn new(config: &Config, board: &Board) -> Result<Plan, UsageError> {
+    pub fn new(config: &Config, board: &Board, architecture: Architecture) -> Result<Plan, UsageError> {
         let program = &config.program;
-        let model = arm::model(config, board).map_err(|p| p.at(program, "-cpu"))?;
+        let model = match architecture {
+            Architecture::Mips { .. } => mips::model(config, board, architecture),
+            _ => arm::model(config, board),
+        };
+        let model = model.map_err(|p| p.at(program, "-cpu"))?;
         let cores = smp(config, board).map_err(|p| p.at(program, "-smp"))?;
         let executor = executor(config).map_err(|p| p.at(program, "-accel"))?;
         let icount = icount(config).map_err(|p| p.at(program, "-icount"))?;
@@ -85,6 +96,7 @@ impl Plan {
     pub fn board_cpu(&self) -> proteus_machines::Cpu {
         match self.model {
             Model::Arm(m) => proteus_machines::Cpu { model: m.name.into(), architecture: Architecture::Aarch64, compatible: m.compatible.into(), pmu: true },
+            Model::Mips(m, architecture) => proteus_machines::Cpu { model: m.name.into(), architecture, compatible: m.compatible.into(), pmu: false },
         }
     }
 
@@ -92,8 +104,9 @@ impl Plan {
     pub fn build(&self, program: &str, built: &BuiltBoard, semihosting: Option<Arc<dyn Semihosting>>) -> Processors {
         match (self.model, &built.cores) {
             (Model::Arm(model), Cores::Arm(cores)) => arm::build(self, program, model, &built.machine, cores, semihosting),
+            (Model::Mips(model, _), Cores::Mips(cores)) => mips::build(self, program, model, &built.machine, cores, semihosting),
             // A board has the processors that its configuration asked for.
-            (Model::Arm(_), Cores::Mips(_)) => unreachable!("a board of another architecture"),
+            (Model::Arm(_), Cores::Mips(_)) | (Model::Mips(..), Cores::Arm(_)) => unreachable!("a board of another architecture"),
         }
     }
 
@@ -126,7 +139,6 @@ impl Plan {
             .collect();
         Processors { cores, describe: Box::new(move || translator.describe()) }
     }
-
 }
 
 fn smp(config: &Config, board: &Board) -> Result<usize, Problem> {

@@ -1,0 +1,6 @@
+//! `proteus-system-mips`: the command line of `qemu-system-mips`.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    proteus_cli::main(std::env::args_os(), Some(proteus_cli::target::TargetName::Mips))
+}

@@ -1,0 +1,6 @@
+//! `proteus-system-mips64el`: the command line of `qemu-system-mips64el`.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    proteus_cli::main(std::env::args_os(), Some(proteus_cli::target::TargetName::Mips64el))
+}
