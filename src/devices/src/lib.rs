@@ -8,6 +8,7 @@ use proteus_model::DeviceType;
 pub mod flash;
 pub mod fw_cfg;
 pub mod gpio;
+pub mod ide;
 pub mod intc;
 pub mod misc;
 pub mod pci;
@@ -33,6 +34,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &virtio::rng::VIRTIO_RNG_PCI,
     &fw_cfg::mmio::FW_CFG_MMIO,
     &flash::cfi::CFI_PFLASH01,
+    &ide::piix4::PIIX4_IDE,
     &intc::gicv2::ARM_GIC_V2,
     &intc::gicv3::ARM_GIC_V3,
     &rtc::pl031::PL031,

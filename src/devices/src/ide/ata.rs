@@ -29,7 +29,6 @@ pub const PACKET: u8 = 0xa0;
 pub const IDENTIFY_PACKET: u8 = 0xa1;
 const SET_MULTIPLE: u8 = 0xc6;
 pub const STANDBY_IMMEDIATE: u8 = 0xe0;
-pub const IDLE_IMMEDIATE: u8 = 0xe1;
 const STANDBY: u8 = 0xe2;
 const IDLE: u8 = 0xe3;
 pub const CHECK_POWER: u8 = 0xe5;

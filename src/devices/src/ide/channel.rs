@@ -3,7 +3,7 @@
 
 use proteus_model::{Services, State, registers};
 
-use super::ata::{DEVICE_RESET, DIAGNOSTIC};
+use super::ata;
 use super::drive::{DRQ, Drive};
 use super::taskfile::DEVICE_DEV;
 
@@ -155,7 +155,7 @@ impl Channel {
         self.control &= !(DEVICE_CONTROL_HOB as u8);
         let drive = self.selected();
         // A packet device is reset even while it is busy.
-        let reset = at == COMMAND && value == DEVICE_RESET && drive.settings.cdrom;
+        let reset = at == COMMAND && value == ata::DEVICE_RESET && drive.settings.cdrom;
         if drive.busy() && drive.present(cx) && !reset {
             cx.guest_error(format_args!("write of {value:#04x} to register {at} of a busy device"));
             return;
@@ -182,7 +182,7 @@ impl Channel {
     }
 
     fn command(&mut self, cx: &mut dyn Services, command: u8) {
-        if command == DIAGNOSTIC {
+        if command == ata::DIAGNOSTIC {
             // Both devices execute it, and the first one tells for both.
             self.second = false;
             for drive in &mut self.drives {
@@ -196,7 +196,7 @@ impl Channel {
         if !drive.present(cx) {
             return;
         }
-        if drive.status & DRQ != 0 && command != DEVICE_RESET {
+        if drive.status & DRQ != 0 && command != ata::DEVICE_RESET {
             cx.guest_error(format_args!("command {command:#04x} in the middle of a transfer"));
         }
         drive.command(cx, command);

@@ -11,9 +11,9 @@ use proteus_model::{
 };
 
 use super::bus_master::{BUS_MASTER, BusMaster, STRIDE, Stop};
-use super::channel::{COMMAND_BLOCK, CONTROL_BLOCK, Channel};
+use super::channel::{COMMAND, COMMAND_BLOCK, CONTROL_BLOCK, Channel};
 use super::drive::{Drive, Phase, Settings};
-use crate::pci::function::{Bar, BarKind, Function, Header};
+use crate::pci::{Bar, BarKind, Function, Header};
 
 registers! {
     /// What configuration space has beyond the header, and the header's command register.
@@ -36,6 +36,10 @@ registers! {
     0x4a UDMATIM rw u16 { 13:12 SECONDARY1, 9:8 SECONDARY0, 5:4 PRIMARY1, 1:0 PRIMARY0 }
 }
 
+/// Bits of the registers beyond the header.
+const WRITABLE: &[(u64, u8)] =
+    &[(IDETIM, 0xff), (IDETIM + 1, 0xf3), (IDETIM + 2, 0xff), (IDETIM + 3, 0xf3), (SIDETIM, 0xff), (UDMACTL, 0x0f), (UDMATIM, 0x33), (UDMATIM + 1, 0x33)];
+
 const CONFIG_WINDOW: Window = Window(0);
 const BUS_MASTER_WINDOW: Window = Window(5);
 
@@ -45,21 +49,10 @@ const UNITS: usize = 4;
 /// turn.
 const PAUSE: Ns = 1000;
 
-static HEADER: Header = Header {
-    vendor: 0x8086,
-    device: 0x7111,
-    revision: 1,
-    // Mass storage, IDE, with a bus master, at the ports of old.
-    class: 0x01_01_80,
-    subsystem_vendor: 0,
-    subsystem: 0,
-    // It has interrupts 14 and 15 instead.
-    interrupt_pin: 0,
-    multi_function: false,
-    min_grant: 0,
-    max_latency: 0,
-    bars: &[Bar { index: 4, window: BUS_MASTER_WINDOW, size: 16, kind: BarKind::Io }],
-};
+/// Mass storage, IDE, with a bus master, at the ports of old. It has no interrupt pin: its
+/// interrupts are 14 and 15.
+static HEADER: Header =
+    Header { bars: &[Bar { index: 4, window: BUS_MASTER_WINDOW, size: 16, kind: BarKind::Io }], ..Header::new(0x8086, 0x7111, 1, 0x01_01_80) };
 
 /// Names of a unit's properties.
 struct Names {
@@ -146,17 +139,14 @@ impl Piix4Ide {
             }))
         };
         let channels = [Channel::new([drive(0)?, drive(1)?]), Channel::new([drive(2)?, drive(3)?])];
-        let mut new = Piix4Ide { function: Function::new(&HEADER), channels, masters: Default::default(), resume: [None; 2] };
-        new.declare();
-        Ok(new)
-    }
-
-    /// Says which bytes of configuration space can be written.
-    fn declare(&mut self) {
-        let timing = [(IDETIM, 0xff), (IDETIM + 1, 0xf3), (IDETIM + 2, 0xff), (IDETIM + 3, 0xf3), (SIDETIM, 0xff)];
-        for (at, mask) in timing.into_iter().chain([(UDMACTL, 0x0f), (UDMATIM, 0x33), (UDMATIM + 1, 0x33)]) {
-            self.function.set_writable(at as usize, mask);
+        let mut function = Function::new(&HEADER);
+        // Status: takes addresses at medium speed, and transfers back to back.
+        function.preset(0x06, 0x80);
+        function.preset(0x07, 0x02);
+        for (at, mask) in WRITABLE {
+            function.set_writable(*at as usize, *mask);
         }
+        Ok(Piix4Ide { function, channels, masters: Default::default(), resume: [None; 2] })
     }
 
     /// Does a channel answer at its ports?
@@ -176,18 +166,25 @@ impl Piix4Ide {
         if self.decodes(channel) { Ok((channel, control)) } else { Err(BusFault::Unmapped) }
     }
 
-    /// Goes on with what waits for the bus master or takes several entries, and notes what has
-    /// become of the interrupt lines. To be called after whatever may have changed them.
+    /// Goes on with what waits for the bus master or takes several entries. To be called after
+    /// whatever may have begun it.
     fn pump(&mut self, cx: &mut dyn Services) {
-        for n in 0..self.channels.len() {
-            let (channel, master) = (&mut self.channels[n], &mut self.masters[n]);
+        for ((channel, master), resume) in self.channels.iter_mut().zip(&mut self.masters).zip(&mut self.resume) {
             let drive = channel.selected();
             let more = match drive.phase {
                 Phase::Verify => drive.verify(cx),
                 Phase::DmaIn | Phase::DmaOut if self.function.bus_master() => master.run(cx, drive) == Stop::Pause,
                 _ => false,
             };
-            self.resume[n] = more.then(|| cx.now().saturating_add(PAUSE));
+            *resume = more.then(|| cx.now().saturating_add(PAUSE));
+        }
+        self.watch(cx);
+    }
+
+    /// Notes what has become of the interrupt lines. To be called after whatever may have changed
+    /// them.
+    fn watch(&mut self, cx: &dyn Services) {
+        for (channel, master) in self.channels.iter_mut().zip(&mut self.masters) {
             let asserted = channel.asserted(cx);
             if asserted && !channel.line {
                 master.interrupt();
@@ -239,7 +236,7 @@ impl Piix4Ide {
         }
         // A command ends the interrupt before it causes another: interrupt controllers that wait
         // for edges must see both.
-        if channel.line && !control {
+        if channel.line && !control && at + u64::from(size.bytes()) > COMMAND {
             channel.line = false;
             cx.set_pin(n, false);
         }
@@ -258,7 +255,7 @@ impl Device for Piix4Ide {
             }),
             _ => self.read_ports(cx, w, at, size)?,
         };
-        self.pump(cx);
+        self.watch(cx);
         Ok(value)
     }
 
@@ -297,7 +294,6 @@ impl Device for Piix4Ide {
     fn reset(&mut self, _: &mut dyn Services, _: Reset) {
         self.reset_state();
         self.channels.iter_mut().for_each(Channel::power_on);
-        self.declare();
     }
 }
 
@@ -305,7 +301,7 @@ impl Device for Piix4Ide {
 pub static PIIX4_IDE: DeviceType = DeviceType {
     properties: &PROPERTIES,
     windows: &[
-        WindowDecl::pci_config("config"),
+        WindowDecl::pci_config(),
         WindowDecl::pio("primary", 8, PORTS),
         WindowDecl::pio("primary-control", 1, AccessRule::BYTE),
         WindowDecl::pio("secondary", 8, PORTS),

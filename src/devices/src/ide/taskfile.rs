@@ -198,7 +198,9 @@ mod tests {
 
     #[test]
     fn no_count_means_the_most() {
-        for (count, ext, want) in [((0, 0), false, 256), ((0, 0), true, 65536), ((1, 0), true, 256), ((1, 0), false, 256), ((7, 3), false, 3), ((7, 3), true, 0x703)] {
+        for (count, ext, want) in
+            [((0, 0), false, 256), ((0, 0), true, 65536), ((1, 0), true, 256), ((1, 0), false, 256), ((7, 3), false, 3), ((7, 3), true, 0x703)]
+        {
             let mut file = TaskFile::default();
             file.count.push(count.0);
             file.count.push(count.1);
