@@ -228,7 +228,6 @@ impl Drive {
         let left = self.buffer.len().saturating_sub(self.at as usize);
         let piece = match usize::from(self.cd.limit) {
             limit if left <= limit => left,
-            limit if limit >= CD_SECTOR => limit - limit % CD_SECTOR,
             // Only the last piece may be odd.
             limit => (limit & !1).max(2),
         };

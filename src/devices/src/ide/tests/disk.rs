@@ -396,6 +396,9 @@ fn interrupts_can_be_masked_and_are_acknowledged() {
     assert_eq!((pc.irq(), pc.bm_read(BMISTA)), (false, 0));
     pc.control(0);
     assert_eq!((pc.irq(), pc.bm_read(BMISTA), pc.alternate(), pc.irq()), (true, 4, READY, true));
+    // The bus master notes that the line rises, not that it is high.
+    pc.bm_write(BMISTA, 4);
+    assert_eq!((pc.alternate(), pc.irq(), pc.bm_read(BMISTA)), (READY, true, 0));
     // The selected device alone has the line.
     pc.w(DEVICE, 0x10);
     assert!(!pc.irq());
