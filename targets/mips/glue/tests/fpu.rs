@@ -274,8 +274,8 @@ impl Subject {
         core.resync();
         core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: core.retired });
         core.attention = true;
-        // The word, and the branch after it or in the vector.
-        let end = core.retired + 2;
+        // The word, and the branch with its slot after it: compiled code is entered for whole blocks.
+        let end = core.retired + 3;
         for _ in 0..8 {
             let left = end as i64 - self.cpu.core.retired as i64;
             if left <= 0 || matches!(self.cpu.run(left), Stop::Halted | Stop::Off) {
