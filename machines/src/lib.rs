@@ -14,6 +14,8 @@ mod gpio_key;
 mod malta;
 mod malta_boot;
 #[cfg(test)]
+mod malta_tests;
+#[cfg(test)]
 mod tests;
 mod tree;
 mod virt;

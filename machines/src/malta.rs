@@ -60,6 +60,7 @@ const ISA: &[IsaPart] = &[
     ("serial0", "isa-serial", &[("regs", 0x3f8)], Some(("irq", 4))),
     ("serial1", "isa-serial", &[("regs", 0x2f8)], Some(("irq", 3))),
 ];
+const IDE_PORTS: [(&str, u64); 4] = [("primary", 0x1f0), ("primary-control", 0x3f6), ("secondary", 0x170), ("secondary-control", 0x376)];
 /// Clock of the CBUS UART, divided by 16.
 const CBUS_BAUD: u64 = 230_400;
 
@@ -106,7 +107,7 @@ pub(crate) static MALTA: Board = Board {
 };
 
 /// Which of the south bridge's interrupts A to D (0 to 3) a pin (INTA is 1) of a slot is wired to.
-fn route(slot: usize, pin: usize) -> usize {
+pub(crate) fn route(slot: usize, pin: usize) -> usize {
     match slot {
         SOUTH_BRIDGE => 3,
         ETHERNET => 1,
@@ -256,6 +257,9 @@ impl Wiring {
             Ok(props)
         })?;
         self.function(id, SOUTH_BRIDGE, 1)?;
+        for (window, port) in IDE_PORTS {
+            self.b.place(id, window, port)?;
+        }
         for channel in 0..2 {
             self.b.wire(id, ("irq", channel), self.pic, ("irq", 14 + channel))?;
         }

@@ -1,4 +1,4 @@
-//! What every board must do, and what this board has been compared with.
+//! What every board must do, and what the virt board has been compared with.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,13 +16,25 @@ use proteus_model::{BusFault, CharPort, CoreId, Line, Machine, Mapping, Props, W
 use crate::*;
 
 fn cpu() -> Cpu {
-    Cpu { model: "cortex-a53".into(), compatible: "arm,cortex-a53".into(), pmu: true }
+    Cpu { model: "cortex-a53".into(), architecture: Architecture::Aarch64, compatible: "arm,cortex-a53".into(), pmu: true }
 }
 
 fn config(properties: &[(&str, &str)], cores: usize) -> BoardConfig {
     let mut config = BoardConfig::new(cpu(), cores, 256 << 20);
     config.properties = properties.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
     config
+}
+
+/// What the virt board has.
+fn arm(board: &BuiltBoard) -> &ArmCores {
+    match &board.cores {
+        Cores::Arm(cores) => cores,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn dtb(board: &BuiltBoard) -> &Dtb {
+    board.dtb.as_ref().unwrap()
 }
 
 fn build(config: BoardConfig) -> BuiltBoard {
@@ -36,19 +48,28 @@ fn refusal(config: BoardConfig) -> String {
 /// A board as it is asked for.
 struct Variant {
     board: &'static Board,
+    target: Architecture,
     properties: &'static [(&'static str, &'static str)],
     cores: usize,
 }
 
 impl Variant {
     fn build(&self) -> BuiltBoard {
-        (self.board.build)(config(self.properties, self.cores)).unwrap()
+        (self.board.build)(self.config()).unwrap()
+    }
+
+    /// With something to start.
+    fn config(&self) -> BoardConfig {
+        let mut config = config(self.properties, self.cores);
+        config.cpu = Cpu { model: (self.board.default_cpu)(self.target).into(), architecture: self.target, ..cpu() };
+        config.firmware = Some(Firmware { name: "fw".into(), bytes: vec![0; 4] });
+        config
     }
 }
 
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?} with {} cores", self.board.name, self.properties, self.cores)
+        write!(f, "{} for {:?} {:?} with {} cores", self.board.name, self.target, self.properties, self.cores)
     }
 }
 
@@ -56,17 +77,17 @@ impl fmt::Display for Variant {
 fn variants() -> Vec<Variant> {
     let mut all = vec![];
     for board in BOARDS {
-        for cores in [1, 2, 8] {
-            all.push(Variant { board, properties: &[], cores });
+        for (target, cores) in board.targets.iter().flat_map(|t| [1, 2, 8].map(|n| (*t, n))).filter(|(_, n)| *n <= board.max_cpus) {
+            all.push(Variant { board, target, properties: &[], cores });
         }
     }
     let virt = find("virt").unwrap();
     for cores in [1, 2, 8] {
         for properties in [&[("virtualization", "on")], &[("secure", "on")], &[("gic-version", "3")]] {
-            all.push(Variant { board: virt, properties, cores });
+            all.push(Variant { board: virt, target: Architecture::Aarch64, properties, cores });
         }
     }
-    all.push(Variant { board: virt, properties: &[("gic-version", "max"), ("secure", "on"), ("virtualization", "on")], cores: 16 });
+    all.push(Variant { board: virt, target: Architecture::Aarch64, properties: &[("gic-version", "max"), ("secure", "on"), ("virtualization", "on")], cores: 16 });
     all
 }
 
@@ -78,10 +99,14 @@ fn the_registry_is_consistent() {
     names.dedup();
     assert_eq!(names.len(), all, "two boards of one name");
     for board in BOARDS {
-        assert!(board.cpu_models.contains(&board.default_cpu) && board.default_memory <= board.max_memory && board.max_cpus > 0);
-        // What a property is by default can be said.
-        let defaults: Vec<_> = board.properties.iter().map(|p| (p.name, p.default)).collect();
-        (board.build)(config(&defaults, 1)).unwrap();
+        assert!(board.default_memory <= board.max_memory && board.max_cpus > 0 && !board.targets.is_empty());
+        for target in board.targets {
+            assert!(board.cpu_models.contains(&(board.default_cpu)(*target)));
+            // What a property is by default can be said.
+            let mut config = Variant { board, target: *target, properties: &[], cores: 1 }.config();
+            config.properties = board.properties.iter().map(|p| (p.name.into(), p.default.into())).collect();
+            (board.build)(config).unwrap();
+        }
     }
 }
 
@@ -107,7 +132,8 @@ fn regs(node: &Node, all: &mut Vec<(String, u64, u64)>) {
 fn the_tree_tells_of_all_that_is_placed_and_of_nothing_else() {
     for variant in variants() {
         let board = variant.build();
-        let tree = fdt::parse(&board.dtb).unwrap();
+        let Some(dtb) = &board.dtb else { continue };
+        let tree = fdt::parse(&dtb.bytes).unwrap();
         let mut told = vec![];
         regs(&tree.root, &mut told);
         let placed: Vec<_> = board.machine.windows().into_iter().filter(|w| w.kind == WindowKind::Mmio).collect();
@@ -130,12 +156,13 @@ fn the_tree_tells_of_all_that_is_placed_and_of_nothing_else() {
 fn dtc_has_no_complaint() {
     for variant in variants() {
         let board = variant.build();
+        let Some(dtb) = &board.dtb else { continue };
         let dtc = Command::new("dtc").args(["-I", "dtb", "-O", "dtb", "-o", "/dev/null"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let Ok(mut dtc) = dtc else {
             eprintln!("skipped: dtc is not installed");
             return;
         };
-        dtc.stdin.take().unwrap().write_all(&board.dtb).unwrap();
+        dtc.stdin.take().unwrap().write_all(&dtb.bytes).unwrap();
         let output = dtc.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         // Names that QEMU's tree has too, and that the world has got used to.
@@ -149,7 +176,6 @@ fn dtc_has_no_complaint() {
 fn state_survives_saving_and_loading() {
     for variant in variants() {
         let board = variant.build();
-        board.machine.write(CoreId(0), 0x0900_0000 + 0x30, Width::B4, 0x301).unwrap();
         board.system_powerdown();
         board.machine.deliver_events();
         let saved = board.machine.save();
@@ -181,7 +207,7 @@ fn meaning(tree: &fdt::Tree, path: &str) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn the_tree_says_what_qemus_says() {
     let dir = tempfile::tempdir().unwrap();
-    for Variant { board, properties, cores } in variants() {
+    for Variant { board, properties, cores, .. } in variants() {
         if board.name != "virt" || cores > 8 {
             continue;
         }
@@ -197,7 +223,7 @@ fn the_tree_says_what_qemus_says() {
             return;
         }
         let theirs = fdt::parse(&std::fs::read(&dump).unwrap()).unwrap();
-        let ours = fdt::parse(&build(config(properties, cores)).dtb).unwrap();
+        let ours = fdt::parse(&dtb(&build(config(properties, cores))).bytes).unwrap();
         let mut paths = vec![];
         walk(&ours.root, "", &mut paths);
         for path in paths {
@@ -247,17 +273,17 @@ fn a_kernel_is_entered_by_the_boot_protocol() {
     c.seeds = Seeds { kaslr: 7, rng: [9; 32] };
     let mut board = build(c);
     let initrd = 0x4000_0000 + (128 << 20);
-    assert_eq!(board.dtb_address, initrd + (2 << 20));
-    assert_eq!(board.start[0], CoreStart { on: true, el: 1, pc: 0x4020_0000, x0: board.dtb_address });
-    assert!(!board.start[1].on);
-    assert_eq!((board.psci, board.has_el2, board.has_el3), (Some(Conduit::Hvc), false, false));
+    assert_eq!(dtb(&board).address, initrd + (2 << 20));
+    assert_eq!(arm(&board).start[0], ArmStart { on: true, el: 1, pc: 0x4020_0000, x0: dtb(&board).address });
+    assert!(!arm(&board).start[1].on);
+    assert_eq!((arm(&board).psci, arm(&board).has_el2, arm(&board).has_el3), (Some(Conduit::Hvc), false, false));
     let space = board.machine.space();
     assert_eq!(read(&board.machine, 0x4020_0040), Ok(0));
     board.load().unwrap();
     assert_eq!(read(&board.machine, 0x4020_0040), Ok(0x5a5a_5a5a));
     assert_eq!(memory(&board.machine, initrd, 11), b"initial RAM");
-    assert_eq!(memory(&board.machine, board.dtb_address, board.dtb.len()), board.dtb);
-    let tree = fdt::parse(&board.dtb).unwrap();
+    assert_eq!(memory(&board.machine, dtb(&board).address, dtb(&board).bytes.len()), dtb(&board).bytes);
+    let tree = fdt::parse(&dtb(&board).bytes).unwrap();
     let chosen = tree.node("/chosen").unwrap();
     assert_eq!(chosen.get_str("bootargs"), Some("console=ttyAMA0 quiet"));
     assert_eq!((chosen.get_u64("linux,initrd-start"), chosen.get_u64("linux,initrd-end")), (Some(initrd), Some(initrd + 16_000)));
@@ -268,7 +294,7 @@ fn a_kernel_is_entered_by_the_boot_protocol() {
     board.reseed(Seeds { kaslr: 8, rng: [1; 32] }).unwrap();
     board.load().unwrap();
     assert_eq!(read(&board.machine, 0x4020_0040), Ok(0x5a5a_5a5a));
-    let tree = fdt::parse(&memory(&board.machine, board.dtb_address, board.dtb.len())).unwrap();
+    let tree = fdt::parse(&memory(&board.machine, dtb(&board).address, dtb(&board).bytes.len())).unwrap();
     assert_eq!(tree.node("/chosen").unwrap().get_u64("kaslr-seed"), Some(8));
 }
 
@@ -289,9 +315,9 @@ fn levels_and_psci_follow_from_the_worlds_there_are() {
         let mut c = config(properties, 2);
         c.kernel = kernel.then(|| linux(0x1000, 0x8_0000, 0x1_0000));
         let board = build(c);
-        assert_eq!((board.start[0].el, board.psci), (*el, *psci), "{properties:?} {kernel}");
-        assert_eq!(board.start[1].on, psci.is_none());
-        let node = fdt::parse(&board.dtb).unwrap();
+        assert_eq!((arm(&board).start[0].el, arm(&board).psci), (*el, *psci), "{properties:?} {kernel}");
+        assert_eq!(arm(&board).start[1].on, psci.is_none());
+        let node = fdt::parse(&dtb(&board).bytes).unwrap();
         assert_eq!(node.node("/psci").is_some(), psci.is_some());
     }
 }
@@ -302,7 +328,7 @@ fn firmware_starts_at_zero_with_the_tree_at_the_start_of_memory() {
     c.firmware = Some(Firmware { name: "fw.bin".into(), bytes: vec![0x11; 0x2000] });
     let board = build(c);
     board.load().unwrap();
-    assert_eq!((board.start[0].pc, board.start[0].x0, board.dtb_address), (0, 0, 0x4000_0000));
+    assert_eq!((arm(&board).start[0].pc, arm(&board).start[0].x0, dtb(&board).address), (0, 0, 0x4000_0000));
     assert_eq!((read(&board.machine, 0), read(&board.machine, 0x2000)), (Ok(0x1111_1111), Ok(0)));
     assert_eq!(read(&board.machine, 0x4000_0000), Ok(u64::from(fdt::MAGIC.swap_bytes())));
     let built_in = build(config(&[], 1));
@@ -317,7 +343,7 @@ fn programs_of_the_loader_device_replace_the_built_in_firmware() {
     c.loader = vec![item(0x4800_0000, LoaderContents::Bytes(vec![0x22; 8]), Some(0)), item(0x4900_0000, LoaderContents::Nothing, Some(1))];
     let board = build(c);
     board.load().unwrap();
-    assert_eq!((board.start[0].pc, board.start[1].pc, read(&board.machine, 0)), (0x4800_0000, 0x4900_0000, Ok(0)));
+    assert_eq!((arm(&board).start[0].pc, arm(&board).start[1].pc, read(&board.machine, 0)), (0x4800_0000, 0x4900_0000, Ok(0)));
     assert_eq!(read(&board.machine, 0x4800_0004), Ok(0x2222_2222));
 }
 
@@ -442,7 +468,7 @@ fn programs_with_addresses_of_their_own_are_entered_at_the_highest_level() {
         let mut c = config(&[("virtualization", "on")], 1);
         c.kernel = Some(Kernel::from_bytes(Path::new("x.elf"), elf(183, paddr, paddr + 4, &[0x33; 16], 0x3000), 1 << 30).unwrap());
         let board = build(c);
-        assert_eq!(board.start[0], CoreStart { on: true, el: 2, pc: paddr + 4, x0: dtb }, "{paddr:#x}");
+        assert_eq!(arm(&board).start[0], ArmStart { on: true, el: 2, pc: paddr + 4, x0: dtb }, "{paddr:#x}");
         board.machine.write(CoreId(0), paddr + 0x2ff8, Width::B4, 1).unwrap();
         board.load().unwrap();
         assert_eq!((read(&board.machine, paddr), read(&board.machine, paddr + 0x2ff8)), (Ok(0x3333_3333), Ok(0)));
@@ -459,7 +485,7 @@ fn programs_with_addresses_of_their_own_are_entered_at_the_highest_level() {
     let mut c = config(&[], 1);
     let program = Kernel::from_bytes(Path::new("x.elf"), elf(183, 0x4100_0000, 0x4100_0008, &[1; 16], 16), 1 << 30).unwrap();
     c.loader = vec![LoaderItem { name: "x.elf".into(), address: None, contents: LoaderContents::Image(program), core: Some(0) }];
-    assert_eq!(build(c).start[0].pc, 0x4100_0008);
+    assert_eq!(arm(&build(c)).start[0].pc, 0x4100_0008);
 }
 
 #[test]
@@ -475,7 +501,7 @@ fn a_users_tree_gets_what_only_the_machine_knows() {
     c.command_line = Some("quiet".into());
     let mut board = build(c);
     board.reseed(Seeds::default()).unwrap();
-    let tree = fdt::parse(&board.dtb).unwrap();
+    let tree = fdt::parse(&dtb(&board).bytes).unwrap();
     assert!(tree.node("/memory@0").is_none());
     assert_eq!(tree.node("/memory@40000000").unwrap().get_cells("reg"), Some(vec![0, 0x4000_0000, 0, 256 << 20]));
     assert_eq!(tree.node("/psci").unwrap().get_str("method"), Some("hvc"));
@@ -489,6 +515,7 @@ fn disk(id: &str, bus: Option<&str>, sectors: usize) -> PlugIn {
         ty,
         id: Some(id.into()),
         bus: bus.map(str::to_string),
+        nic: false,
         props: Props::with(ty, &[("drive", id)]).unwrap(),
         backends: vec![("drive".into(), Backend::Block(Arc::new(MemoryImage::new(vec![0; sectors * 512], false))))],
     }
@@ -506,7 +533,7 @@ fn the_first_device_is_in_the_last_virtio_slot() {
     }
     assert_eq!((slot(1, 0), slot(1, 8)), (0x7472_6976, 0));
     assert_eq!(board.ports.len(), 3);
-    let tree = fdt::parse(&board.dtb).unwrap();
+    let tree = fdt::parse(&dtb(&board).bytes).unwrap();
     let slots: Vec<&str> = tree.root.children.iter().filter(|n| n.is_compatible("virtio,mmio")).map(|n| n.name.as_str()).collect();
     assert_eq!((slots.len(), slots[0], slots[31]), (32, "virtio_mmio@a000000", "virtio_mmio@a003e00"));
     let refused = |devices| {
@@ -550,7 +577,7 @@ fn firmware_gets_a_kernel_through_the_configuration_device() {
     c.fw_cfg = vec![("opt/x".into(), b"yz".to_vec())];
     let board = build(c);
     let m = &board.machine;
-    assert_eq!((board.start[0].pc, board.start[0].x0, board.dtb_address), (0, 0, 0x4000_0000));
+    assert_eq!((arm(&board).start[0].pc, arm(&board).start[0].x0, dtb(&board).address), (0, 0, 0x4000_0000));
     assert_eq!((item(m, 0, 4), item(m, 5, 2)), (b"QEMU".to_vec(), vec![4, 0]));
     assert_eq!((item(m, 8, 4), item(m, 0x11, 0x3c)[0x38..].to_vec()), (vec![0, 0x10, 0, 0], b"ARM\x64".to_vec()));
     assert_eq!((item(m, 0xb, 4), item(m, 0x12, 4)), (vec![4, 0, 0, 0], b"disk".to_vec()));
@@ -566,7 +593,7 @@ fn flash_images_fill_the_banks() {
     let board = build(c);
     board.load().unwrap();
     let m = &board.machine;
-    assert_eq!((read(m, 0), read(m, 0x7ff_fffc), board.start[0].pc), (Ok(0x7777_7777), Ok(0x7777_7777), 0));
+    assert_eq!((read(m, 0), read(m, 0x7ff_fffc), arm(&board).start[0].pc), (Ok(0x7777_7777), Ok(0x7777_7777), 0));
     // The query answers in the lanes of both devices.
     m.write(CoreId(0), 0x55 * 4, Width::B4, 0x98_0098).unwrap();
     assert_eq!(read(m, 0x10 * 4), Ok(0x51_0051));

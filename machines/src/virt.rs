@@ -291,6 +291,9 @@ impl Wiring {
 /// the command line is in the last slot, as command lines made for QEMU expect.
 fn choose_slot(slots: &[Option<PlugIn>], device: &PlugIn) -> Result<usize, BoardError> {
     let error = |what: String| refuse(format!("-device {}: {what}", device.ty.name));
+    if let Some(kind) = device.ty.name.strip_suffix("-pci") {
+        return Err(error(format!("the virt board has no PCI bus yet; give -device {kind}-device")));
+    }
     if !(device.ty.name.starts_with("virtio-") && device.ty.name.ends_with("-device")) {
         return Err(error("the virt board has no bus that it could be plugged into; those that fit are called virtio-...-device".into()));
     }

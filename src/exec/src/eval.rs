@@ -4,7 +4,7 @@
 use crate::core::{Core, Fault};
 use crate::ops::*;
 use crate::prim::lazy;
-use crate::target::{Step, Target};
+use crate::target::{HostFloat, Step, Target};
 use crate::{fp, vector};
 
 impl<T: Target> Ops for Core<T> {
@@ -142,12 +142,10 @@ impl<T: Target> Ops for Core<T> {
 
     #[inline(always)]
     fn fp(&mut self, op: FpOp, fmt: Fmt, imm: u32, a: u64, b: u64, c: u64) -> u64 {
-        if self.word(T::LAYOUT.fp_fast) != 0
-            && let Some(r) = fp::fast(op, fmt, imm, a, b, c)
-        {
-            return r;
+        match self.fp_fast(op, fmt, imm, [a, b, c]) {
+            Some(r) => r,
+            None => self.fp_exact(op, fmt, imm, a, b, c),
         }
-        self.fp_exact(op, fmt, imm, a, b, c)
     }
 
     #[inline(always)]
@@ -198,6 +196,30 @@ impl<T: Target> Core<T> {
         Step::Next
     }
 
+    /// A scalar floating-point operation by the host's arithmetic; `None` where that is not certain
+    /// to be the guest's, or the guest's modes are not the host's.
+    #[inline(always)]
+    pub fn fp_fast(&mut self, op: FpOp, fmt: Fmt, imm: u32, [a, b, c]: [u64; 3]) -> Option<u64> {
+        match T::LAYOUT.fp_fast {
+            HostFloat::Sticky(on) => {
+                if self.word(on) == 0 {
+                    return None;
+                }
+                fp::fast(op, fmt, imm, a, b, c)
+            }
+            HostFloat::Exact { status, not, inexact } => {
+                if self.word(status) & not != 0 {
+                    return None;
+                }
+                let (r, rounded) = fp::fast_exact(op, fmt, imm, a, b, c)?;
+                if rounded {
+                    *self.word_mut(status) |= inexact;
+                }
+                Some(r)
+            }
+        }
+    }
+
     /// A scalar floating-point operation by the exact software path.
     #[inline(never)]
     pub fn fp_exact(&mut self, op: FpOp, fmt: Fmt, imm: u32, a: u64, b: u64, c: u64) -> u64 {
@@ -215,7 +237,9 @@ impl<T: Target> Core<T> {
         }
         let mut env = vector::XEnv { fp: T::fp_env(self), saturated: false };
         // What is set already need not be found again: the host's arithmetic may serve.
-        if self.word(T::LAYOUT.fp_fast) != 0 {
+        if let HostFloat::Sticky(on) = T::LAYOUT.fp_fast
+            && self.word(on) != 0
+        {
             env.fp.flags = proteus_float::Flags::INEXACT;
         }
         let r = vector::eval(op, esize, imm, a, b, c, &mut env);

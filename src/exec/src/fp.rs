@@ -287,6 +287,69 @@ pub fn fast(op: FpOp, fmt: Fmt, imm: u32, a: u64, b: u64, c: u64) -> Option<u64>
     }
 }
 
+/// Above it no error of a product, and no remainder, is below the smallest binary64.
+pub const NO_TINY_ERROR: f64 = f64::from_bits((1023 - 960) << 52);
+
+/// As [`fast`], with whether the result is inexact, which is all that was raised; the caller has
+/// seen that the guest's modes are the default ones.
+#[inline(always)]
+pub fn fast_exact(op: FpOp, fmt: Fmt, imm: u32, a: u64, b: u64, c: u64) -> Option<(u64, bool)> {
+    let r = fast(op, fmt, imm, a, b, c)?;
+    let rounded = match fmt {
+        Fmt::F64 => rounded64(op, imm, a, b, r),
+        Fmt::F32 => rounded32(op, imm, a, b, r),
+        Fmt::F16 => None,
+    };
+    Some((r, rounded?))
+}
+
+/// Whether `r`, which [`fast`] gave of binary64 operands, is inexact; `None` where that would take
+/// as long as the exact path.
+#[inline(always)]
+fn rounded64(op: FpOp, imm: u32, a: u64, b: u64, r: u64) -> Option<bool> {
+    let [x, y, z] = [a, b, r].map(f64::from_bits);
+    Some(match op {
+        // What is lost of the smaller operand is missed where the larger is taken off again,
+        // which is exact.
+        FpOp::Add => (z - x != y) | (z - y != x),
+        FpOp::Sub => (x - z != y) | (z + y != x),
+        // The fused operation gives what was lost, exactly.
+        FpOp::Mul if z.abs() >= NO_TINY_ERROR => x.mul_add(y, -z) != 0.0,
+        FpOp::Div if x.abs() >= NO_TINY_ERROR => (-z).mul_add(y, x) != 0.0,
+        FpOp::Sqrt if x >= NO_TINY_ERROR => (-z).mul_add(z, x) != 0.0,
+        FpOp::ToInt => x.trunc() != x,
+        FpOp::Convert => f32::from_bits(r as u32) as f64 != x,
+        FpOp::FromInt => integer_value(imm, a, |v| (z as i128 != v as i128) as u64, |v| (z as i128 != v as i128) as u64) != 0,
+        _ if compares(op) => false,
+        _ => return None,
+    })
+}
+
+/// As [`rounded64`], of binary32 operands: binary64 holds their products.
+#[inline(always)]
+fn rounded32(op: FpOp, imm: u32, a: u64, b: u64, r: u64) -> Option<bool> {
+    let [x, y, z] = [a, b, r].map(|v| f32::from_bits(v as u32));
+    let wide = |v: f32| v as f64;
+    Some(match op {
+        FpOp::Add => (z - x != y) | (z - y != x),
+        FpOp::Sub => (x - z != y) | (z + y != x),
+        FpOp::Mul => wide(x) * wide(y) != wide(z),
+        FpOp::Div => wide(z) * wide(y) != wide(x),
+        FpOp::Sqrt => wide(z) * wide(z) != wide(x),
+        FpOp::ToInt => x.trunc() != x,
+        FpOp::Convert => false,
+        FpOp::FromInt => integer_value(imm, a, |v| (z as i128 != v as i128) as u64, |v| (z as i128 != v as i128) as u64) != 0,
+        _ if compares(op) => false,
+        _ => return None,
+    })
+}
+
+/// Operations that give an operand, or tell of the operands' order: nothing is rounded.
+#[inline(always)]
+const fn compares(op: FpOp) -> bool {
+    matches!(op, FpOp::Compare | FpOp::CompareSignal | FpOp::CompareEq | FpOp::CompareGe | FpOp::CompareGt | FpOp::Max | FpOp::Min | FpOp::MaxNm | FpOp::MinNm)
+}
+
 /// Towards zero without fraction bits, where it is in range.
 #[inline(always)]
 fn truncate(imm: u32, v: f64) -> Option<u64> {
@@ -350,6 +413,7 @@ mod tests {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             seed >> 7 ^ seed << 31
         };
+        let mut told = [0; 2];
         for i in 0..60_000u32 {
             let mut pick = |fmt: Fmt| {
                 let v = next();
@@ -369,11 +433,18 @@ mod tests {
                 {
                     if let Some(r) = fast(op, fmt, imm, a, b, c) {
                         let mut env = Env::arm();
-                        assert_eq!(r, eval(op, fmt, imm, a, b, c, &mut env), "{op:?} {fmt:?} {imm:x} {a:x} {b:x} {c:x}");
+                        let exact = eval(op, fmt, imm, a, b, c, &mut env);
+                        assert_eq!(r, exact, "{op:?} {fmt:?} {imm:x} {a:x} {b:x} {c:x}");
                         assert_eq!(env.flags.0 & !proteus_float::Flags::INEXACT.0, 0, "{op:?} {fmt:?} {imm:x} {a:x} {b:x} {c:x}");
+                        if let Some((r, rounded)) = fast_exact(op, fmt, imm, a, b, c) {
+                            let inexact = env.flags == proteus_float::Flags::INEXACT;
+                            told[inexact as usize] += 1;
+                            assert_eq!((r, rounded), (exact, inexact), "{op:?} {fmt:?} {imm:x} {a:x} {b:x} {c:x}");
+                        }
                     }
                 }
             }
         }
+        assert!(told.iter().all(|&n| n > 100_000), "{told:?}");
     }
 }

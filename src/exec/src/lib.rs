@@ -29,5 +29,5 @@ pub use crate::core::{Core, Fault, InstructionClock, Run};
 pub use crate::cpu::{Cpu, Stop, Thresholds};
 pub use crate::ops::Ops;
 pub use crate::region::{Compiled, Left, Source, Tier};
-pub use crate::target::{Access, BusError, Decoded, DelaySlots, HelperFn, Interpret, Layout, MODE_SLOT, Step, Target, Translation, WORDS};
+pub use crate::target::{Access, BusError, Decoded, DelaySlots, HelperFn, HostFloat, Interpret, Layout, MODE_SLOT, Step, Target, Translation, WORDS};
 pub use crate::vcpu::{Start, Vcpu};

@@ -95,6 +95,26 @@ pub struct DelaySlots {
     pub target: Slot,
 }
 
+/// When scalar floating point may take the host's arithmetic, which rounds to nearest and flushes
+/// nothing, and what the guest is told of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HostFloat {
+    /// While the word is not zero: the guest's modes are the host's, NaNs are not made default ones,
+    /// and the sticky inexact flag is set already, so that nothing is left to tell.
+    Sticky(Slot),
+    /// While the word `status` has none of the bits `not`: the guest's modes are the host's, and
+    /// nothing traps. Each operation tells of itself: `status` gets the bits `inexact` from one
+    /// whose result is.
+    Exact {
+        /// Control and status.
+        status: Slot,
+        /// What must be clear.
+        not: u64,
+        /// What an inexact result sets.
+        inexact: u64,
+    },
+}
+
 /// Where the state keeps what the generic primitives need.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
@@ -106,9 +126,8 @@ pub struct Layout {
     pub flag_a: Slot,
     /// Its second operand.
     pub flag_b: Slot,
-    /// Non-zero while floating point may take the host's fast path: rounding to nearest, no
-    /// flushing, no default NaN, and the inexact flag already set.
-    pub fp_fast: Slot,
+    /// When floating point may take the host's arithmetic.
+    pub fp_fast: HostFloat,
     /// The words of delay slots, where the architecture has them.
     pub delay: Option<DelaySlots>,
 }

@@ -5,6 +5,7 @@ use crate::emit::{Emitter, V, offset};
 use crate::thunks::{number, pack_fp};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Value, types};
+use proteus_exec::HostFloat;
 use proteus_exec::ops::*;
 
 impl Emitter<'_> {
@@ -81,18 +82,90 @@ impl Emitter<'_> {
         Some((r, sure))
     }
 
-    /// Goes on with the host's result where it is `sure` and the guest's modes are the host's.
-    pub(crate) fn if_fast(&mut self, sure: Value, (on, result): (Block, Value), cold: Block) {
-        let modes = self.b.create_block();
-        self.b.ins().brif(sure, modes, &[], cold, &[]);
-        self.b.seal_block(modes);
-        self.b.switch_to_block(modes);
-        let fast = self.field(offset(self.shape.layout.fp_fast));
+    /// Goes on with the host's result where it is `sure` and `modes`, a word that is not zero where
+    /// the guest's modes are the host's.
+    pub(crate) fn if_fast(&mut self, sure: Value, modes: Slot, (on, result): (Block, Value), cold: Block) {
+        self.go_where(sure, cold);
+        let fast = self.field(offset(modes));
         self.b.ins().brif(fast, on, &[result.into()], cold, &[]);
     }
 
+    /// Goes on where `c` holds, else to `other`.
+    fn go_where(&mut self, c: Value, other: Block) {
+        let on = self.b.create_block();
+        self.b.ins().brif(c, on, &[], other, &[]);
+        self.b.seal_block(on);
+        self.b.switch_to_block(on);
+    }
+
+    /// Of an operation whose result `r` the host has where `sure`: whether the guest can be told
+    /// what it wants to know too. The conditions are those of `proteus_exec::fp::fast_exact`.
+    fn known(&mut self, op: FpOp, fmt: Fmt, operands: [V; 3], (r, sure): (Value, Value)) -> Option<Value> {
+        if let HostFloat::Sticky(_) = self.shape.layout.fp_fast {
+            return Some(sure);
+        }
+        let whole = match (op, fmt) {
+            (FpOp::Add | FpOp::Sub, _) | (FpOp::Mul | FpOp::Div | FpOp::Sqrt, Fmt::F32) => return Some(sure),
+            (FpOp::Mul, _) if self.features.fma => r,
+            (FpOp::Div | FpOp::Sqrt, _) if self.features.fma => self.number(fmt, operands[0]),
+            _ => return None,
+        };
+        let magnitude = self.b.ins().fabs(whole);
+        let least = self.b.ins().f64const(proteus_exec::fp::NO_TINY_ERROR);
+        let known = self.b.ins().fcmp(FloatCC::GreaterThanOrEqual, magnitude, least);
+        Some(self.b.ins().band(sure, known))
+    }
+
+    /// Whether the host's result `r` is inexact, as `proteus_exec::fp::fast_exact` finds out.
+    fn rounded(&mut self, op: FpOp, fmt: Fmt, operands: [V; 3], r: Value) -> Value {
+        let (a, b) = (self.number(fmt, operands[0]), self.number(fmt, operands[1]));
+        let (left, right) = match (op, fmt) {
+            (FpOp::Add | FpOp::Sub, _) => {
+                let (lost, left) =
+                    if op == FpOp::Add { (self.b.ins().fsub(r, a), self.b.ins().fsub(r, b)) } else { (self.b.ins().fsub(a, r), self.b.ins().fadd(r, b)) };
+                let one = self.b.ins().fcmp(FloatCC::NotEqual, lost, b);
+                let other = self.b.ins().fcmp(FloatCC::NotEqual, left, a);
+                return self.b.ins().bor(one, other);
+            }
+            (_, Fmt::F32) => {
+                let [a, b, r] = [a, b, r].map(|v| self.b.ins().fpromote(types::F64, v));
+                match op {
+                    FpOp::Mul => (self.b.ins().fmul(a, b), r),
+                    FpOp::Div => (self.b.ins().fmul(r, b), a),
+                    _ => (self.b.ins().fmul(r, r), a),
+                }
+            }
+            _ => {
+                let minus = self.b.ins().fneg(r);
+                let lost = match op {
+                    FpOp::Mul => self.b.ins().fma(a, b, minus),
+                    FpOp::Div => self.b.ins().fma(minus, b, a),
+                    _ => self.b.ins().fma(minus, r, a),
+                };
+                (lost, self.b.ins().f64const(0.0))
+            }
+        };
+        self.b.ins().fcmp(FloatCC::NotEqual, left, right)
+    }
+
+    /// Goes on where the word `status` has none of the bits `not`, and sets its bits `inexact` where
+    /// the host's result `r` is.
+    fn tell(&mut self, (op, fmt, operands): (FpOp, Fmt, [V; 3]), r: Value, (status, not, inexact): (Slot, u64, u64), cold: Block) {
+        let word = self.field(offset(status));
+        let not = self.b.ins().iconst(types::I64, not as i64);
+        let odd = self.b.ins().band(word, not);
+        let zero = self.b.ins().iconst(types::I64, 0);
+        let modes = self.b.ins().icmp(IntCC::Equal, odd, zero);
+        self.go_where(modes, cold);
+        let rounded = self.rounded(op, fmt, operands, r);
+        let inexact = self.b.ins().iconst(types::I64, inexact as i64);
+        let told = self.b.ins().bor(word, inexact);
+        let word = self.b.ins().select(rounded, told, word);
+        self.set_field(offset(status), V::Val(word));
+    }
+
     pub(crate) fn emit_fp(&mut self, op: FpOp, fmt: Fmt, imm: u32, operands: [V; 3]) -> V {
-        let Some((r, sure)) = self.by_host(op, fmt, operands) else {
+        let Some((r, sure)) = self.by_host(op, fmt, operands).and_then(|(r, sure)| Some((r, self.known(op, fmt, operands, (r, sure))?))) else {
             let r = self.fp_thunk(op, fmt, imm, operands);
             self.forget_status();
             return V::Val(r);
@@ -102,7 +175,14 @@ impl Emitter<'_> {
         let cold = self.cold();
         let on = self.b.create_block();
         let result = self.b.append_block_param(on, int);
-        self.if_fast(sure, (on, bits), cold);
+        match self.shape.layout.fp_fast {
+            HostFloat::Sticky(modes) => self.if_fast(sure, modes, (on, bits), cold),
+            HostFloat::Exact { status, not, inexact } => {
+                self.go_where(sure, cold);
+                self.tell((op, fmt, operands), r, (status, not, inexact), cold);
+                self.b.ins().jump(on, &[bits.into()]);
+            }
+        }
         self.begin(cold);
         let slow = self.fp_thunk(op, fmt, imm, operands);
         let slow = if int == types::I32 { self.b.ins().ireduce(types::I32, slow) } else { slow };

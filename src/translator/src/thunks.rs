@@ -188,12 +188,10 @@ extern "C" fn fp<T: Target>(core: &mut Core<T>, desc: u64, a: u64, b: u64, c: u6
     let Some(&op) = FpOp::ALL.get((desc & 0xff) as usize) else { return 0 };
     let fmt = [Fmt::F16, Fmt::F32, Fmt::F64, Fmt::F64][(desc >> 8 & 3) as usize];
     let imm = (desc >> 32) as u32;
-    if core.word(T::LAYOUT.fp_fast) != 0
-        && let Some(r) = proteus_exec::fp::fast(op, fmt, imm, a, b, c)
-    {
-        return r;
+    match core.fp_fast(op, fmt, imm, [a, b, c]) {
+        Some(r) => r,
+        None => core.fp_exact(op, fmt, imm, a, b, c),
     }
-    core.fp_exact(op, fmt, imm, a, b, c)
 }
 
 /// An operation, lane size and immediate in a word.

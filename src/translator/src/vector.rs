@@ -4,6 +4,7 @@ use crate::emit::{Emitter, V, VECTOR, X, run};
 use crate::thunks::{number, pack_vector};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value, types};
+use proteus_exec::HostFloat;
 use proteus_exec::ops::*;
 
 /// Lanes of `1 << esize` bytes.
@@ -269,11 +270,12 @@ impl Emitter<'_> {
             return X::Val(self.lanes(types::I8X16, v));
         }
         if op == XOp::Fp
+            && let HostFloat::Sticky(modes) = self.shape.layout.fp_fast
             && let Some((r, sure)) = self.lanes_by_host(esize, imm, operands)
         {
             let (cold, on) = (self.cold(), self.b.create_block());
             let result = self.b.append_block_param(on, types::I8X16);
-            self.if_fast(sure, (on, r), cold);
+            self.if_fast(sure, modes, (on, r), cold);
             self.begin(cold);
             let slow = self.vector_thunk(op, esize, imm, operands);
             self.b.ins().jump(on, &[slow.into()]);

@@ -2,7 +2,7 @@
 //! mode. System registers take the words from [`SYSREGS`] on; `sysregs` says which.
 
 use proteus_exec::ops::Slot;
-use proteus_exec::{Core, Layout};
+use proteus_exec::{Core, HostFloat, Layout};
 
 /// General-purpose registers X0 to X30.
 pub const X: Slot = Slot(0);
@@ -65,7 +65,7 @@ pub const SYSREGS: u16 = 128;
 pub const NO_EXCLUSIVE: u64 = u64::MAX;
 
 /// Where the generic primitives find their state.
-pub const LAYOUT: Layout = Layout { pc: PC, flag_op: FLAG_OP, flag_a: FLAG_A, flag_b: FLAG_B, fp_fast: FP_FAST, delay: None };
+pub const LAYOUT: Layout = Layout { pc: PC, flag_op: FLAG_OP, flag_a: FLAG_A, flag_b: FLAG_B, fp_fast: HostFloat::Sticky(FP_FAST), delay: None };
 
 /// The translation mode: exactly the state that changes what an instruction means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

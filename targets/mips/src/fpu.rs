@@ -27,6 +27,8 @@ pub const UNIMPLEMENTED: u64 = 1 << 17;
 pub const FS: u64 = 1 << 24;
 /// FCSR.FCC: condition code 0, and 1 to 7.
 const CONDITIONS: u64 = 1 << 23 | 0xfe << 24;
+/// Inexact, in Cause and in Flags.
+pub const INEXACT: u64 = 1 << 12 | 1 << 2;
 /// The bits of FCSR that exist.
 const WRITABLE: u64 = RM | FLAGS | ENABLES | CAUSE | FS | CONDITIONS;
 

@@ -5,9 +5,9 @@
 //! where a 64-bit model holds a 32-bit value, as the architecture says (MD00087, 2.2), and
 //! zero-extended on a 32-bit model, which knows 32 bits only: so its operations need no extension.
 
-use crate::Mips;
+use crate::{Mips, fpu};
 use proteus_exec::ops::Slot;
-use proteus_exec::{Core, DelaySlots, Layout};
+use proteus_exec::{Core, DelaySlots, HostFloat, Layout};
 
 /// General-purpose registers; the word of r0 stays 0.
 pub const R: Slot = Slot(0);
@@ -23,8 +23,6 @@ pub const DELAY: Slot = Slot(41);
 pub const DELAY_TARGET: Slot = Slot(42);
 /// The condition flags of the generic primitives, which MIPS has not.
 const NO_FLAGS: [Slot; 3] = [Slot(43), Slot(44), Slot(45)];
-/// Stays 0: every floating-point operation tells its exact Cause.
-pub const FP_FAST: Slot = Slot(46);
 /// LLbit: a load-linked sequence is going on.
 pub const LLBIT: Slot = Slot(47);
 /// Virtual address of the last load-linked.
@@ -60,7 +58,8 @@ pub const LAYOUT: Layout = Layout {
     flag_op: NO_FLAGS[0],
     flag_a: NO_FLAGS[1],
     flag_b: NO_FLAGS[2],
-    fp_fast: FP_FAST,
+    // Every operation tells its exact Cause, which Flags gather.
+    fp_fast: HostFloat::Exact { status: FCSR, not: fpu::RM | fpu::ENABLES | fpu::FS, inexact: fpu::INEXACT },
     delay: Some(DelaySlots { pending: DELAY, target: DELAY_TARGET }),
 };
 

@@ -63,11 +63,6 @@ pub fn find(name: &str) -> Result<&'static DeviceType, Problem> {
             false => Err(format!("{name} is a part of boards; it cannot be added with -device").into()),
         };
     }
-    if let Some(kind) = name.strip_suffix("-pci").filter(|kind| kind.starts_with("virtio-")) {
-        let device = format!("{kind}-device");
-        let instead = if creatable().any(|t| t.name == device) { format!("give -device {device}") } else { "leave it out".into() };
-        return Err(format!("'{}' needs PCI, which no board has yet; {instead}", shorten(name)).into());
-    }
     let mut near: Vec<_> = creatable()
         .map(|t| t.name)
         .chain(["loader", "virtconsole", "virtserialport"])
@@ -137,8 +132,8 @@ impl Plugged {
         let mut properties = given.properties.clone();
         let bus = properties.take("bus");
         let mut props = Props::new(ty);
-        let transport = ty.properties.iter().any(|p| p.name == "force-legacy");
-        for g in config.globals.iter().filter(|g| g.driver == ty.name || transport && is_transport(g)) {
+        let transport = |g: &Global| is_transport(g) && ty.properties.iter().any(|p| p.name == g.property);
+        for g in config.globals.iter().filter(|g| g.driver == ty.name || transport(g)) {
             props.set_text(&g.property, &g.value).map_err(|e| fail(&e))?;
         }
         for (key, value) in &properties.0 {
@@ -177,9 +172,10 @@ impl Plugged {
         let (bus, chardev, name, number) = (p.take("bus"), p.take("chardev"), p.take("name"), p.take_number("nr")?);
         p.nothing_left(&["bus", "chardev", "id", "name", "nr"])?;
         let console = given.driver == "virtconsole";
+        let is_serial = |d: &PlugIn| d.ty.name.starts_with("virtio-serial-");
         let on_bus = |d: &&mut PlugIn| match &bus {
-            None => d.ty.name == SERIAL,
-            Some(bus) => d.ty.name == SERIAL && d.id.as_deref().is_some_and(|id| bus.strip_suffix(".0") == Some(id)),
+            None => is_serial(d),
+            Some(bus) => is_serial(d) && d.id.as_deref().is_some_and(|id| bus.strip_suffix(".0") == Some(id)),
         };
         let Some(parent) = self.devices.iter_mut().find(on_bus) else {
             return Err(match bus {
@@ -258,10 +254,10 @@ fn without_rng(config: &Config, device: &DeviceConfig) -> Result<DeviceConfig, P
     Ok(device)
 }
 
-/// Whether it is `-global virtio-mmio.force-legacy=`: to QEMU a property of the slots, here of the
-/// devices in them.
+/// Whether it is a property that to QEMU is one of the transport, and here of each device that uses
+/// it.
 fn is_transport(g: &Global) -> bool {
-    (g.driver.as_str(), g.property.as_str()) == ("virtio-mmio", "force-legacy")
+    matches!((g.driver.as_str(), g.property.as_str()), ("virtio-mmio", "force-legacy") | ("virtio-pci", "disable-legacy" | "disable-modern"))
 }
 
 /// Refuses a `-global` that nothing could obey.

@@ -228,7 +228,6 @@ impl Drive {
         let left = self.buffer.len().saturating_sub(self.at as usize);
         let piece = match usize::from(self.cd.limit) {
             limit if left <= limit => left,
-            limit if limit >= CD_SECTOR => limit - limit % CD_SECTOR,
             // Only the last piece may be odd.
             limit => (limit & !1).max(2),
         };
@@ -290,6 +289,7 @@ impl Drive {
             0x46 => self.get_configuration(cx, p),
             0x4a => self.event_status(cx, p),
             0x51 => self.disc_information(cx, p),
+            0x52 => self.track_information(cx, p),
             // MECHANISM STATUS: no changer; is the door open?
             0xbd => data(vec![0, if self.cd.tray_open { 0x10 } else { 0 }, 0, 0, 0, 0, 0, 0], field(p, 8, 2) as usize),
             0xbe => self.read_cd(cx, p),
@@ -539,6 +539,24 @@ impl Drive {
         // There is no place for another session.
         bytes[17..20].fill(0xff);
         bytes[21..24].fill(0xff);
+        data(bytes, field(p, 7, 2) as usize)
+    }
+
+    /// READ TRACK INFORMATION (MMC-3, clause 6.34): of the track that is the disc.
+    fn track_information(&self, cx: &dyn Services, p: &[u8]) -> Result<Reply, Sense> {
+        let total = self.medium(cx)?;
+        let which = field(p, 2, 4);
+        match p[1] & 3 {
+            0 if u64::from(which) >= total => return Err(OUT_OF_RANGE),
+            0 => {}
+            // Number of a track or session.
+            1 | 2 if which == 1 => {}
+            _ => return Err(INVALID_FIELD),
+        }
+        let mut bytes = vec![0; 36];
+        // Length; track, session; a data track, in mode 1.
+        bytes[1..7].copy_from_slice(&[34, 1, 1, 0, 0x04, 0x01]);
+        bytes[24..28].copy_from_slice(&address(total, false));
         data(bytes, field(p, 7, 2) as usize)
     }
 }

@@ -251,12 +251,13 @@ impl Drive {
         cx.block(self.settings.port).map_or(0, |image| image.len() / self.sector() as u64)
     }
 
-    /// Identification that the properties or the image give.
+    /// Serial number: the properties' or the image's, or else one by its place.
     pub fn serial(&self, cx: &dyn Services) -> String {
-        match cx.block(self.settings.port).map(|image| image.serial()) {
-            Some(serial) if self.settings.serial.is_empty() => serial,
-            _ => self.settings.serial.clone(),
+        if !self.settings.serial.is_empty() {
+            return self.settings.serial.clone();
         }
+        let image = cx.block(self.settings.port).map(|image| image.serial());
+        image.filter(|serial| !serial.is_empty()).unwrap_or_else(|| format!("PT{:05}", self.settings.port + 1))
     }
 
     /// Announces the first `end` bytes of the buffer, or room for them, at the data register.

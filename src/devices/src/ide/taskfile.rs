@@ -136,7 +136,7 @@ impl TaskFile {
                 let (track, heads) = (lba / sectors, u64::from(geometry.heads.max(1)));
                 self.low.now = (lba % sectors + 1) as u8;
                 self.mid.now = (track / heads) as u8;
-                self.high.now = (track / heads >> 8) as u8;
+                self.high.now = ((track / heads) >> 8) as u8;
                 self.device = self.device & !DEVICE_HEAD | (track % heads) as u8 & DEVICE_HEAD;
             }
             Form::Lba28 | Form::Lba48 => {

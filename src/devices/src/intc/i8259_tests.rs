@@ -339,6 +339,19 @@ fn a_second_chip_that_does_not_know_its_input_gives_no_vector() {
 }
 
 #[test]
+fn nothing_is_wired_to_the_input_of_the_cascade() {
+    let g = Guest::new();
+    g.raise(CASCADE.into());
+    assert!(!g.intr());
+    g.raise(9);
+    g.command("master", 0x0c);
+    assert_eq!(g.read("master", STATUS), 0x82);
+    g.eoi("master");
+    g.lower(CASCADE.into());
+    assert!(!g.intr(), "the second chip's line has not moved");
+}
+
+#[test]
 fn what_is_not_modelled_is_reported() {
     let g = Guest::with(0x11, 0);
     g.0.write("inta", INTA, Width::B1, 0).unwrap();

@@ -200,7 +200,7 @@ impl Piix4Pm {
                     check_register_write(cx, REGISTERS, first, written);
                 }
                 self.set(r, first, r.read(r.write(old, written)));
-                if first == PMCNTRL && written & lanes & PMCNTRL_SUS_EN != 0 {
+                if first == PMCNTRL && written & PMCNTRL_SUS_EN != 0 {
                     self.suspend(cx, field(written, PMCNTRL_SUS_TYP));
                 }
             }

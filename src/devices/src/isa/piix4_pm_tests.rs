@@ -57,6 +57,9 @@ fn windows_are_where_base_and_enable_have_them() {
     assert_eq!(bases(&b), (None, None), "address 0 is none");
     assert_eq!(b.machine.counters().guest_errors, 0);
     let b = bench();
+    b.write("config", SMBBA0, Width::B2, BASE).unwrap();
+    b.write("config", 0x3c, Width::B1, 9).unwrap();
+    assert_eq!((bases(&b), b.machine.counters().guest_errors), ((Some(BASE), None), 1), "one over the other, told once");
     b.machine.reset(Reset::Warm);
     assert_eq!(bases(&b), (None, None));
 }
@@ -125,6 +128,7 @@ fn the_memory_module_answers_on_the_smbus() {
     // Address, protocol, command, status and data.
     let cases = [
         (0xa1, 2, 0, DONE, 0x80),
+        (0xa1, 1, 0, DONE, 0x08),
         (0xa1, 2, 3, DONE, 0x09),
         (0xa1, 2, 4, DONE, 0xff),
         (0xa1, 3, 1, DONE, 0x0708),

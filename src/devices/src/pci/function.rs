@@ -137,7 +137,7 @@ impl BarKind {
 /// Where the model has been told to put a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, State)]
 struct Decoded {
-    /// False until it has been told anything.
+    /// False until it has been told anything since the last reset.
     known: bool,
     at: Option<u64>,
 }
@@ -152,8 +152,6 @@ pub struct Function {
     header: &'static Header,
     #[state(reset = self.initial)]
     space: [u8; LEN],
-    /// Windows are where they are, also after a reset: only then they move.
-    #[state(keep)]
     decoded: [Decoded; BARS],
     /// Contents after a reset.
     #[state(skip)]

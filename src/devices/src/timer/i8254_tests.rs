@@ -281,6 +281,7 @@ fn the_first_byte_of_a_count_stops_mode_0() {
     g.write(COUNTER0, 5);
     assert_eq!(g.status(0), 0x30);
     g.to(1000);
+    assert_eq!([g.read(0), g.read(0)], [0xf6, 0xff], "ten clocks after 0");
     assert_eq!(g.status(0), 0x30);
     g.write(COUNTER0, 0);
     g.to(1005);

@@ -133,6 +133,7 @@ fn discard_and_zeroing_take_ranges() {
         (T_WRITE_ZEROES, 1, S_OK, PCI_MODERN),
         (T_WRITE_ZEROES, 2, S_UNSUPP, MODERN),
         (T_DISCARD, 0, S_OK, big),
+        (T_WRITE_ZEROES, 1, S_OK, big),
         (T_WRITE_ZEROES, 2, S_UNSUPP, big),
     ] {
         let mut d = driver(flavour, &[F_DISCARD, F_WRITE_ZEROES]);

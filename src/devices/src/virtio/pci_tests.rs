@@ -105,7 +105,9 @@ fn registers_are_reached_through_configuration_space() {
     choose(0, LEGACY_STATUS as u32, 1);
     assert_eq!(b.read("config", data, Width::B1), Ok(1));
     assert_eq!(b.machine.counters().guest_errors, 0);
-    for (n, (bar, at, len)) in [(1, 0, 4), (4, 0x4000, 4), (4, 2, 4), (4, 0, 3), (4, 0, 8), (4, 0, 0), (0, 128, 1), (4, u32::MAX, 1)].into_iter().enumerate() {
+    for (n, (bar, at, len)) in
+        [(1, 0, 4), (4, 0x4000, 4), (4, DEVICE_CONFIG as u32 + 2, 4), (4, 0, 3), (4, 0, 8), (4, 0, 0), (0, 128, 1), (4, u32::MAX, 1)].into_iter().enumerate()
+    {
         choose(bar, at, len);
         let _ = b.read("config", data, Width::B4);
         assert_eq!(b.machine.counters().guest_errors, n as u64 + 1, "{bar} {at:#x} {len}");
@@ -142,6 +144,12 @@ fn queues_are_used_only_as_a_bus_master() {
         assert!(d.used(0).is_none());
         d.bench.write32("config", 4, 7);
         assert!(d.used(0).is_some() && d.irq(), "{flavour:?}: what waited is done");
+        // A reset by the driver is none of the bus.
+        d.bench.write32("config", 4, 3);
+        d.start(0);
+        d.add(0, &[&[0; 16]], &[512, 1]);
+        d.notify(0);
+        assert!(d.used(0).is_none(), "{flavour:?}");
     }
 }
 

@@ -71,7 +71,9 @@ fn a_disk_identifies_itself() {
     assert_eq!(pc.run(command(0x91).device(0x13).at(0, 32)), (READY, 0));
     let id = pc.identify(0xec, 0x10);
     assert_eq!((id[59], id[63], id[88], id[85], id[54], id[55], id[56]), (0x108, 7, 0x043f, 0x4008, 65535, 4, 32));
-    // The image's number where none was given.
+    // The image's number where none was given, or one by its place.
+    let empty = Pc::new([None, None, None, None], &[("drive1-media", "cdrom")]);
+    assert_eq!(text(&empty.identify(0xa1, 0x10)[10..20]).trim_end(), "PT00002");
     assert_eq!(text(&Pc::disk(1).identify(0xec, 0)[10..20]).trim_end(), "the image's");
 }
 
@@ -144,7 +146,7 @@ fn cylinders_heads_and_sectors_reach_the_same_places() {
         let lba = (cylinder * u64::from(heads) + u64::from(head)) * u64::from(sectors) + sector - 1;
         pc.start(command(0x20).device(0xa0 | head).at(cylinder << 8 | sector, 1));
         assert_eq!(pc.take(512, 512).0, Image::pattern(lba, 1));
-        for bad in [command(0x20).device(0xa0 | head).at(cylinder << 8, 1), command(0x20).device(0xa0 | head).at(cylinder << 8 | u64::from(sectors) + 1, 1)] {
+        for bad in [command(0x20).device(0xa0 | head).at(cylinder << 8, 1), command(0x20).device(0xa0 | head).at(cylinder << 8 | (u64::from(sectors) + 1), 1)] {
             assert_eq!(pc.run(bad), (FAILED, 0x10), "{bad:x?}");
         }
     }
@@ -394,6 +396,9 @@ fn interrupts_can_be_masked_and_are_acknowledged() {
     assert_eq!((pc.irq(), pc.bm_read(BMISTA)), (false, 0));
     pc.control(0);
     assert_eq!((pc.irq(), pc.bm_read(BMISTA), pc.alternate(), pc.irq()), (true, 4, READY, true));
+    // The bus master notes that the line rises, not that it is high.
+    pc.bm_write(BMISTA, 4);
+    assert_eq!((pc.alternate(), pc.irq(), pc.bm_read(BMISTA)), (READY, true, 0));
     // The selected device alone has the line.
     pc.w(DEVICE, 0x10);
     assert!(!pc.irq());

@@ -55,15 +55,24 @@ impl Image {
         Image { read_only: true, ..self }
     }
 
-    /// What such an image has in sectors of 512 bytes that were not written.
+    /// What such an image has in sectors of 512 bytes that were not written: their number at both
+    /// ends, and bytes that differ from their neighbours.
     pub fn pattern(first: u64, sectors: u64) -> Vec<u8> {
-        let sector = |n: u64| (0..128u64).flat_map(move |i| ((n as u32).wrapping_mul(0x9e37_79b1) ^ (n >> 32) as u32 ^ i as u32).to_le_bytes());
-        (first..first + sectors).flat_map(sector).collect()
+        let mut bytes: Vec<u8> = (0..512u32).map(|n| (n * 7 ^ n >> 5) as u8).collect::<Vec<_>>().repeat(sectors as usize);
+        for (sector, n) in bytes.chunks_exact_mut(512).zip(first..) {
+            sector[..8].copy_from_slice(&n.to_le_bytes());
+            sector[504..].copy_from_slice(&n.to_le_bytes());
+        }
+        bytes
     }
 
     pub fn contents(&self, first: u64, sectors: u64) -> Vec<u8> {
-        let written = self.written.lock().unwrap();
-        (first..first + sectors).flat_map(|n| written.get(&n).cloned().unwrap_or_else(|| Image::pattern(n, 1))).collect()
+        let mut bytes = Image::pattern(first, sectors);
+        for (n, sector) in self.written.lock().unwrap().range(first..first + sectors) {
+            let at = (n - first) as usize * 512;
+            bytes[at..at + 512].copy_from_slice(sector);
+        }
+        bytes
     }
 
     pub fn spoil(&self, sectors: Range<u64>) {

@@ -418,7 +418,7 @@ impl Pcnet {
         if self.has(7, CSR7_STINT) {
             self.timer_at = None;
         } else if self.timer_at.is_none() {
-            self.timer_at = Some(start + ((now - start) / period + 1) * period);
+            self.timer_at = Some(start + (now.saturating_sub(start) / period + 1) * period);
         }
     }
 

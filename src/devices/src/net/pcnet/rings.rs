@@ -236,10 +236,11 @@ impl Pcnet {
                 break false;
             }
             // What the chip has read it gives back, all but the last.
-            self.give_back(cx, &last, u64::from(last.status) & (TMD1_STP | TMD1_ADD_FCS | TMD1_LTINT), None)?;
+            self.give_back(cx, &last, u64::from(last.status) & (TMD1_STP | TMD1_ADD_FCS), None)?;
             (last, count) = (next, count + 1);
         };
-        let kept = u64::from(last.status) & (TMD1_STP | TMD1_ENP | TMD1_ADD_FCS | TMD1_LTINT);
+        // LTINT comes back as MORE: whether it took several attempts.
+        let kept = u64::from(last.status) & (TMD1_STP | TMD1_ENP | TMD1_ADD_FCS);
         self.advance(Ring::Transmit, count);
         if complete {
             let adds = !self.has(15, CSR15_DXMTFCS) || first.has(TMD1_ADD_FCS) || last.has(TMD1_ADD_FCS);
