@@ -275,13 +275,13 @@ pub fn interrupt(core: &mut Core<Mips>) -> Option<Exception> {
     (enabled(core) && pending(core) & s & status::IM != 0).then_some(Exception::Interrupt)
 }
 
-/// After a change of Status or Cause: what may be taken now is taken before the next block.
+/// After a change of Status or Cause: what may be taken now is taken before the next instruction,
+/// for those that make such a change end their block.
 pub fn look(core: &mut Core<Mips>) {
     let s = core.word(cp0::STATUS);
     let watch = core.word(cp0::CAUSE) & cause::WP != 0 && s & (status::EXL | status::ERL) == 0;
     if watch || enabled(core) && pending(core) & s & status::IM != 0 {
         core.attention = true;
-        core.stop_soon();
     }
 }
 
