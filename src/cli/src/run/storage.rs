@@ -128,7 +128,8 @@ impl Storage {
                 }
                 other => {
                     let (name, virtio) = (format!("{other:?}").to_lowercase(), board.virtio);
-                    let text = format!("if={name}: {} has no such interface; use if=virtio, or if=none,id=ID with -device virtio-blk-{virtio},drive=ID", board.name);
+                    let text =
+                        format!("if={name}: {} has no such interface; use if=virtio, or if=none,id=ID with -device virtio-blk-{virtio},drive=ID", board.name);
                     return Err(fail(&drive.option, &text));
                 }
             }
