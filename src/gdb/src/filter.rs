@@ -109,12 +109,7 @@ mod tests {
         let qqemu = packet(b"qqemu.PhyMemMode");
         let g = packet(b"g");
         let all = [b"+", &qqemu[..], b"\x03", &g[..]].concat();
-        let want = [
-            Piece::Through(b"+".to_vec()),
-            Piece::Ours(b"qqemu.PhyMemMode".to_vec()),
-            Piece::Through(b"\x03".to_vec()),
-            Piece::Through(g.clone()),
-        ];
+        let want = [Piece::Through(b"+".to_vec()), Piece::Ours(b"qqemu.PhyMemMode".to_vec()), Piece::Through(b"\x03".to_vec()), Piece::Through(g.clone())];
         assert_eq!(pieces(&all), want);
         // A wrong checksum is gdbstub's to complain of.
         let mut wrong = qqemu.clone();

@@ -218,7 +218,13 @@ impl Guest {
         // The bits are QEMU's: 1 step, 2 without interrupts, 4 without timers.
         match &*text {
             "qqemu.sstepbits" => b"ENABLE=1,NOIRQ=2,NOTIMER=4".to_vec(),
-            "qqemu.sstep" => if self.step_interrupts { b"0x1".to_vec() } else { b"0x7".to_vec() },
+            "qqemu.sstep" => {
+                if self.step_interrupts {
+                    b"0x1".to_vec()
+                } else {
+                    b"0x7".to_vec()
+                }
+            }
             "qqemu.Supported" => b"sstepbits;sstep;PhyMemMode".to_vec(),
             "qqemu.PhyMemMode" => on(self.physical),
             "Qqemu.PhyMemMode:0" | "Qqemu.PhyMemMode:1" => {

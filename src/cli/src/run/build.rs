@@ -53,7 +53,9 @@ pub struct Emulator {
 pub fn board(config: &Config, target: Option<TargetName>) -> Result<&'static Board, UsageError> {
     let program = &config.program;
     if target == Some(TargetName::X86_64) {
-        return Err(Problem::new("the target x86_64 is not implemented yet; there are aarch64, arm, mips, mipsel, mips64 and mips64el").at(program, "this program"));
+        return Err(
+            Problem::new("the target x86_64 is not implemented yet; there are aarch64, arm, mips, mipsel, mips64 and mips64el").at(program, "this program")
+        );
     }
     let Some(name) = &config.machine else {
         let text = "No machine specified, and there is no default\nUse -machine help to list supported machines";
@@ -82,7 +84,8 @@ fn architecture(config: &Config, target: Option<TargetName>, board: &Board) -> R
     match (wanted, board.targets) {
         (Some(wanted), targets) if targets.contains(&wanted) => Ok(wanted),
         (Some(_), _) => {
-            let text = format!("-machine {}: unsupported machine type\nUse -machine help to list supported machines; proteus takes those of every target", board.name);
+            let text =
+                format!("-machine {}: unsupported machine type\nUse -machine help to list supported machines; proteus takes those of every target", board.name);
             Err(UsageError { program: config.program.clone(), message: text })
         }
         (None, [only]) => Ok(*only),

@@ -47,8 +47,7 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
         let Some(dtb) = &emulator.built.dtb else {
             return Err(Problem::new("this board gives the guest no device tree").at(&config.program, "-machine dumpdtb"));
         };
-        std::fs::write(path, &dtb.bytes)
-            .map_err(|e| Problem(format!("cannot write '{}': {e}", path.display())).at(&config.program, "-machine dumpdtb"))?;
+        std::fs::write(path, &dtb.bytes).map_err(|e| Problem(format!("cannot write '{}': {e}", path.display())).at(&config.program, "-machine dumpdtb"))?;
         crate::print(&format!("dtb dumped to {}. Exiting.\n", path.display()));
         return Ok(0);
     }
