@@ -12,9 +12,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -59,6 +59,7 @@ pub struct Control {
     /// Nothing is obeyed any more.
     over: AtomicBool,
     subscribers: Mutex<Vec<Subscriber>>,
+    threads: OnceLock<Vec<u64>>,
 }
 
 type Subscriber = Arc<dyn Fn(RunEvent) + Send + Sync>;
@@ -74,6 +75,7 @@ impl Control {
             ending: AtomicBool::new(false),
             over: AtomicBool::new(false),
             subscribers: Mutex::default(),
+            threads: OnceLock::new(),
         })
     }
 
@@ -107,6 +109,11 @@ impl Control {
                 None => self.some.wait(&mut queue),
             }
         }
+    }
+
+    /// Says which host threads execute the processors; once.
+    pub fn set_threads(&self, ids: Vec<u64>) {
+        let _ = self.threads.set(ids);
     }
 
     /// Says what the processors do.
@@ -161,6 +168,9 @@ impl Runner for Control {
     }
     fn quit(&self) {
         self.send(Command::Quit);
+    }
+    fn threads(&self) -> Vec<u64> {
+        self.threads.get().cloned().unwrap_or_default()
     }
     fn state(&self) -> RunState {
         *self.state.lock()

@@ -17,7 +17,7 @@ mod tier;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proteus_exec::runner::{Cause, Pause, RunEvent, RunState, View};
 use proteus_exec::sched::{self, Outcome};
@@ -33,8 +33,10 @@ use endings::{Command, INTERNAL_ERROR, SignalWatch};
 const FLUSH: Duration = Duration::from_secs(5);
 /// The same after a signal.
 const FLUSH_AFTER_SIGNAL: Duration = Duration::from_millis(30);
-/// How long the debugger's stub may take to say that the run is over.
-const FAREWELL: Duration = Duration::from_millis(30);
+/// How long the debugger's stub and the monitors may take to say that the run is over.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// The same after a signal.
+const FAREWELL_AFTER_SIGNAL: Duration = Duration::from_millis(15);
 
 /// Builds the machine of a command line and runs it to its end. Gives the exit status.
 pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError> {
@@ -62,9 +64,12 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     let mut run = Run { config, emulator, paused: config.start_paused.then_some(RunState::Prelaunch), signalled: false };
     let status = run.until_end();
     run.emulator.control.close();
+    let farewell = if run.signalled { FAREWELL_AFTER_SIGNAL } else { FAREWELL };
     if let Some(stub) = run.emulator.debugger.take() {
-        stub.end(FAREWELL);
+        stub.end(farewell);
     }
+    let until = Instant::now() + farewell;
+    run.emulator.monitors.drain(..).for_each(|m| m.end(until));
     let Emulator { built, cpus, chardevs, .. } = run.emulator;
     chardevs.flush(if run.signalled { FLUSH_AFTER_SIGNAL } else { FLUSH });
     chardevs.restore_terminal();
@@ -146,7 +151,7 @@ impl Run<'_> {
         let outcome = match e.plan.icount {
             Some(icount) => sched::run_turns(machine, &mut e.cpus, bell, icount),
             None => {
-                let (cpus, outcome) = sched::run_threads(machine, std::mem::take(&mut e.cpus), bell);
+                let (cpus, outcome) = e.workers.run(machine, std::mem::take(&mut e.cpus), bell);
                 e.cpus = cpus;
                 outcome
             }
@@ -168,7 +173,10 @@ impl Run<'_> {
     fn request(&mut self, request: SystemRequest) -> Option<u8> {
         let actions = self.config.actions;
         match request {
-            SystemRequest::Exit(code) => Some(code as u8),
+            SystemRequest::Exit(code) => {
+                self.emulator.control.tell(RunEvent::Shutdown(Cause::GuestShutdown));
+                Some(code as u8)
+            }
             SystemRequest::PowerOff => self.power_off(Cause::GuestShutdown),
             SystemRequest::Reset if actions.reboot == RebootAction::Shutdown => self.power_off(Cause::GuestReset),
             SystemRequest::Reset => self.reset(Cause::GuestReset),
@@ -177,7 +185,10 @@ impl Run<'_> {
             SystemRequest::Panic => match actions.panic {
                 PanicAction::None => None,
                 PanicAction::Shutdown => self.power_off(Cause::GuestPanic),
-                PanicAction::ExitFailure => Some(1),
+                PanicAction::ExitFailure => {
+                    self.emulator.control.tell(RunEvent::Shutdown(Cause::GuestPanic));
+                    Some(1)
+                }
                 PanicAction::Pause => {
                     self.pause(Pause::Panic);
                     None
@@ -246,6 +257,10 @@ impl Run<'_> {
         }
         e.cpus.iter_mut().for_each(|cpu| cpu.reset());
         e.control.tell(RunEvent::Reset(cause));
+        // What had stopped for good can run again.
+        if let Some(RunState::Paused(Pause::Shutdown | Pause::Panic)) = self.paused {
+            self.paused = Some(RunState::Paused(Pause::Asked));
+        }
         None
     }
 }
