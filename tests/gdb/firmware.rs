@@ -33,17 +33,28 @@ fn breakpoints_in_flash_at_reset() {
         g.ask("monitor system_reset");
         g.ask("detach");
         drop(g);
-        // It runs its self-test after the reset, and is reset by the debugger's user again below.
         target.console.expect("proteus> ", BOOT).unwrap_or_else(|e| panic!("{e}"));
         let mut g = Gdb::attach(&what, &target, None);
-        g.ask("set breakpoint auto-hw off");
-        g.feature("hardware breakpoint in flash", &[&format!("hbreak *{hard:#x}"), "monitor system_reset", "continue"], &["reakpoint"]);
+        g.feature("hardware breakpoint in flash", &[&format!("hbreak *{hard:#x}"), "monitor system_reset", "continue"], &["Breakpoint 1, "]);
         assert_eq!(g.value("$pc"), hard);
         g.ask("delete");
-        g.feature("software breakpoint in flash", &[&format!("break *{soft:#x}"), "continue"], &["reakpoint"]);
+        // GDB takes a hardware one by itself, for the memory map says what is read-only.
+        g.feature("breakpoint in flash", &[&format!("break *{soft:#x}"), "continue"], &["Breakpoint 2, "]);
         assert_eq!(g.value("$pc"), soft);
         g.ask("delete");
+        g.ask("monitor system_reset");
         g.ask("detach");
+        drop(g);
+        let mut raw = Raw::connect(&target);
+        assert!(raw.ask("qSupported:swbreak+;hwbreak+").contains("swbreak+"));
+        let hex: String = "system_reset".bytes().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(raw.ask(&format!("Z0,{soft:x},4")), "OK");
+        raw.ask(&format!("qRcmd,{hex}"));
+        let stop = raw.ask("vCont;c");
+        assert!(stop.contains("swbreak:"), "{stop}");
+        eprintln!("feature: {what}: software breakpoint in flash");
+        raw.ask("D");
+        drop(raw);
         target.console.expect("proteus> ", BOOT).unwrap_or_else(|e| panic!("{e}"));
         target.console.send("help\n").expect("it reads");
         target.console.expect("poweroff", LIMIT).unwrap_or_else(|e| panic!("{e}"));

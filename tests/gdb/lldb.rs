@@ -53,7 +53,7 @@ fn lldb_reads_steps_and_stops() {
         ("memory", &["0x000000000000600d"]),
         ("write of a register", &["x9 = 0x0000000001234567"]),
         ("watchpoint", &["stop reason = watchpoint 1", "new value: 1"]),
-        ("threads", &["CPU#0"]),
+        ("threads", &["tid = 0x0001"]),
         ("write of memory", &["= 42"]),
         ("detach", &["detached"]),
     ];

@@ -98,7 +98,7 @@ impl Gdb {
     pub fn attach(what: &str, target: &Target, elf: Option<&Path>) -> Gdb {
         let mut command = Command::new("sh");
         command.args(["-c", "exec gdb-multiarch -nx -q \"$@\" 2>&1", "gdb"]);
-        for set in ["prompt @ready@\\n", "pagination off", "confirm off", "width 0", "print thread-events off", "debuginfod enabled off"] {
+        for set in ["prompt @ready@\\n", "pagination off", "confirm off", "width 0", "print thread-events off", "debuginfod enabled off", "osabi none"] {
             command.args(["-iex", &format!("set {set}")]);
         }
         if let Some(elf) = elf {

@@ -124,7 +124,8 @@ void program(word core)
             ;
     for (n = 0;; n++) {
         tick(core);
-        see(n + (word)result);
+        if (core == 0)
+            see(n + (word)result);
         if (racing)
             race(core);
         if (sleeping)
