@@ -46,8 +46,8 @@ type Shape = (&'static [&'static str], u64, bool);
 /// Interpreted runs are in the tests of determinism too.
 const MALTA: &[Shape] = &[
     (&["-nographic"], 256, true),
-    (&["-m", "128", "-icount", "shift=0"], 128, true),
-    (&["-m", "1G", "-icount", "shift=3,sleep=off"], 1024, false),
+    (&["-m", "128", "-icount", "shift=5,sleep=off"], 128, true),
+    (&["-m", "1G", "-icount", "shift=0"], 1024, false),
     (&["-accel", "interpreter"], 256, false),
 ];
 

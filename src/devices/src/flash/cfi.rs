@@ -508,7 +508,7 @@ mod tests {
     fn a_buffer_is_filled_with_narrow_words() {
         let b = Bench::new(&CFI_PFLASH01, &[("sector-length", "4k"), ("num-blocks", "16")]);
         let half = |at: u64, value: u64| b.write("array", at, Width::B2, value).unwrap();
-        [(0x2000, ERASE), (0x2000, CONFIRM), (0x2000, BUFFERED)].map(|(at, command)| half(at, command.into()));
+        [ERASE, CONFIRM, BUFFERED].into_iter().for_each(|command| half(0x2000, command.into()));
         half(0x2000, 1023);
         (0..1024).for_each(|n| half(0x2000 + 2 * n, n));
         half(0x2000, CONFIRM.into());
