@@ -354,18 +354,12 @@ impl Machine {
 
     /// A core reads an I/O port.
     pub fn pio_read(&self, core: CoreId, port: u64, width: Width) -> Result<u64, BusFault> {
-        match self.space.load().find_pio(port) {
-            Some(Mapping::Device { target, offset, .. }) => self.with(|b| b.device_read(target, offset, width, Some(core))),
-            _ => Err(BusFault::Unmapped),
-        }
+        self.bus_read(core, Bus::Pio, port, width)
     }
 
     /// A core writes an I/O port.
     pub fn pio_write(&self, core: CoreId, port: u64, width: Width, value: u64) -> Result<(), BusFault> {
-        match self.space.load().find_pio(port) {
-            Some(Mapping::Device { target, offset, .. }) => self.with(|b| b.device_write(target, offset, width, value & width.mask(), Some(core))),
-            _ => Err(BusFault::Unmapped),
-        }
+        self.bus_write(core, Bus::Pio, port, width, value)
     }
 
     /// A core reads from a plane of addresses; values are little-endian.

@@ -113,9 +113,9 @@ pub static ROWS: &[Row] = &[
     row("Wired", 6, 0).set(wired_write),
     row("HWREna", 7, 0).mask(|m| if_release2(m, 0xf | (m.user_local() as u64) << 29)),
     row("BadVAddr", 8, 0).wide(),
-    row("Count", 9, 0).get(timer::count).set(|c, v| timer::set_count(c, v as u32)),
+    row("Count", 9, 0).get(timer::count).set(|c, v| timer::set_count(c, v as u32)).resync(),
     row("EntryHi", 10, 0).wide().set(entry_hi_write).resync(),
-    row("Compare", 11, 0).mask(|_| u64::MAX).set(compare_write),
+    row("Compare", 11, 0).mask(|_| u64::MAX).set(compare_write).resync(),
     row("Status", 12, 0).reset(|_| status::BEV | status::ERL).set(status_write).resync(),
     row("IntCtl", 12, 1)
         .mask(|m| if m.config3 & CONFIG3_VINT != 0 { 0x1f << 5 } else { 0 })
@@ -342,7 +342,6 @@ fn watch_hi_write(core: &mut Core<Mips>, v: u64) {
 fn watch_changed(core: &mut Core<Mips>) {
     core.forget_blocks = true;
     core.attention = true;
-    core.stop_soon();
 }
 
 // ---- Instructions.

@@ -74,7 +74,6 @@ fn tell(core: &mut Core<Mips>, key: u32, v: u32) {
     // An interrupt may have become pending or gone, or an alarm been set.
     if core.lines.pins() != 0 {
         core.attention = true;
-        core.stop_soon();
     } else {
         core.limit_to_alarm();
     }

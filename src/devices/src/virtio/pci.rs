@@ -284,7 +284,8 @@ impl<D: VirtioDevice> Pci<D> {
         self.core.set_up(cx, self.queue_select.into(), step);
     }
 
-    /// Most entries of the chosen queue, and the number chosen.
+    /// Entries of the selected queue: as many as there may be until the driver has chosen fewer, and
+    /// none of a queue that is not there.
     fn queue_size(&self) -> u64 {
         self.core.common.queues.get(usize::from(self.queue_select)).filter(|q| q.max != 0).map_or(0, |q| q.num.into())
     }

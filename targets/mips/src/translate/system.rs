@@ -1,7 +1,7 @@
 //! System instructions: calls of the operating system, barriers, coprocessor 0, and the
 //! coprocessors that are not there.
 
-use super::{address, check64, gpr, mode, raise, set_gpr, word};
+use super::{address, check64, from32, gpr, mode, raise, set_gpr, word};
 use crate::exceptions::code;
 use crate::mips::*;
 use crate::state::{self, Mode};
@@ -91,7 +91,8 @@ fn read_cp0<O: Ops>(o: &mut O, a: &Cop0) -> Result<O::V, O::Fault> {
 pub fn mfc0<O: Ops>(o: &mut O, a: &Cop0) -> R<O> {
     check_cp0(o)?;
     let v = read_cp0(o, a)?;
-    let v = word(o, v);
+    // A word of the state has the form of a register already, but for its upper half.
+    let v = if cp0::plain_read(key(a)) { from32(o, v) } else { word(o, v) };
     set_gpr(o, a.rt, v);
     Ok(Flow::Next)
 }
