@@ -4,6 +4,17 @@
 enum { IP7 = 1 << 15, TI = 1 << 30, DC = 1 << 27, WAIT = 20000 /* cycles of Count */ };
 static volatile u32 seen, early, again;
 
+/* Again, if that many cycles went by before Compare had it. */
+static void arm(u32 in)
+{
+    u32 at;
+    do {
+        at = cp0_read(9, 0) + in;
+        cp0_write(11, 0, at);
+    } while ((s32)(cp0_read(9, 0) - at) >= 0);
+}
+
+
 /* Taken once, then acknowledged by a write of Compare. */
 static int tick(struct frame *f)
 {
@@ -13,11 +24,12 @@ static int tick(struct frame *f)
     taken.vector = f->r[27];
     if ((s32)(cp0_read(9, 0) - cp0_read(11, 0)) < 0)
         early++;
-    cp0_write(11, 0, again ? cp0_read(9, 0) + again : cp0_read(11, 0));
+    cp0_write(11, 0, cp0_read(11, 0));
+    if (again)
+        arm(again);
     return 1;
 }
 
-static void arm(u32 in) { cp0_write(11, 0, cp0_read(9, 0) + in); }
 static void spin(u32 cycles) { for (u32 from = cp0_read(9, 0); cp0_read(9, 0) - from < cycles;) ; }
 /* An emulator may be late. */
 static void until_pending(void) { for (u32 from = cp0_read(9, 0); !(cp0_read(13, 0) & IP7) && cp0_read(9, 0) - from < 0x40000000;) ; }
