@@ -7,6 +7,7 @@
 //! (`cargo nextest run --release --test boot --no-capture` shows it).
 #![forbid(unsafe_code)]
 
+mod bare_mips;
 mod chardev;
 mod determinism;
 mod disk;
