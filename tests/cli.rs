@@ -100,7 +100,6 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         (virt(&["-net", "user"]), "-net nic"),
         (virt(&["-chardev", "udp,id=c,port=1"]), "udp"),
         (virt(&["-serial", "file:/nonexistent/x"]), "/nonexistent/x"),
-        (virt(&["-s"]), "-gdb"),
         (virt(&["-qmp", "unix:/tmp/x,server=on,wait=off"]), "-qmp"),
         (virt(&["-loadvm", "x"]), "-loadvm"),
         (virt(&["-incoming", "defer"]), "-incoming"),

@@ -222,9 +222,12 @@ impl Boot {
     }
 }
 
+/// What `-device loader`s load, and which cores they start where.
+type Loaded = (Vec<Load>, Vec<(usize, u64)>);
+
 /// What `-device loader`s put into memory, and which cores they start where. `translate` is as in
 /// [`Placement`].
-pub(crate) fn loader_items(items: Vec<LoaderItem>, memory: &Memory, translate: Option<fn(u64) -> u64>) -> Result<(Vec<Load>, Vec<(usize, u64)>), BoardError> {
+pub(crate) fn loader_items(items: Vec<LoaderItem>, memory: &Memory, translate: Option<fn(u64) -> u64>) -> Result<Loaded, BoardError> {
     use proteus_loader::Image;
     let (mut loads, mut entries) = (vec![], vec![]);
     for item in items {

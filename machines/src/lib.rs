@@ -22,8 +22,8 @@ mod virt;
 
 pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart};
 pub use config::{Backend, BoardConfig, BoardProperty, Choices, Cpu, DriveInterface, Firmware, IdeDrive, LoaderContents, LoaderItem, PlugIn, Seeds};
-pub use proteus_loader::Architecture;
 pub use error::BoardError;
+pub use proteus_loader::Architecture;
 
 /// Everything about a kind of board that is not in a machine built of it.
 #[derive(Debug)]

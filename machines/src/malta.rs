@@ -77,6 +77,7 @@ const BUS: &str = "pci";
 const ON_BOARD_ETHERNET: &str = "pcnet";
 
 // Interrupt lines of the processor: the bits of Cause.IP.
+const TIMER_LINE: Line = Line(7);
 const SOUTH_BRIDGE_LINE: Line = Line(2);
 const CBUS_LINE: Line = Line(4);
 const CORE_HI_LINE: Line = Line(5);
@@ -201,15 +202,18 @@ impl Wiring {
         Ok(id)
     }
 
-    /// What is at the processor's own addresses: bridge, FPGA with its UART, and the rest empty.
+    /// The processor's timer, and what is at its own addresses: bridge, FPGA with its UART, and the
+    /// rest empty.
     fn core_board(&mut self, memory: u64, serial: Option<Arc<dyn CharPort>>) -> Result<(), BoardError> {
+        let timer = self.device("timer", "mips-cp0-timer", |p| p.with_u64("cores", 1)?.with_u64("frequency", COUNT_HZ))?;
+        self.b.wire_core(timer, ("ti", 0), CoreId(0), TIMER_LINE)?;
         let order = if self.big_endian { "on" } else { "off" };
         let bridge = self.device("gt64120", "gt64120", |p| p.with_text("big-endian", order)?.with_u64("acknowledge-port", ACKNOWLEDGE))?;
         self.function(bridge, 0, 0)?;
         self.b.wire_core(bridge, ("int", 0), CoreId(0), CORE_HI_LINE)?;
         let fpga = self.device("fpga", "malta-fpga", |p| p.with_text("big-endian", order)?.with_u64("memory", memory))?;
         self.b.place(fpga, "regs", FPGA)?;
-        let uart = self.device("serial2", "serial-mm", |p| p.with_u64("stride", 3)?.with_u64("baudbase", CBUS_BAUD))?;
+        let uart = self.device("serial2", "serial-mm", |p| p.with_u64("stride", 3)?.with_u64("baudbase", CBUS_BAUD)?.with_text("big-endian", order))?;
         self.b.place(uart, "regs", CBUS_UART)?;
         self.b.wire_core(uart, ("irq", 0), CoreId(0), CBUS_LINE)?;
         self.serial(uart, "serial2", serial)?;
@@ -220,7 +224,12 @@ impl Wiring {
 
     /// Function 0 of the south bridge and the devices of the ISA bus, 1 and 3. Gives functions 0
     /// and 3.
-    fn south_bridge(&mut self, memory: u64, serials: Vec<Option<Arc<dyn CharPort>>>, drives: Vec<Option<IdeDrive>>) -> Result<(DeviceId, DeviceId), BoardError> {
+    fn south_bridge(
+        &mut self,
+        memory: u64,
+        serials: Vec<Option<Arc<dyn CharPort>>>,
+        drives: Vec<Option<IdeDrive>>,
+    ) -> Result<(DeviceId, DeviceId), BoardError> {
         let bridge = self.device("piix4", "piix4-isa", Ok)?;
         self.function(bridge, SOUTH_BRIDGE, 0)?;
         self.b.place(bridge, "rcr", 0xcf9)?.place(bridge, "port92", 0x92)?;
@@ -429,7 +438,7 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let places = Memory {
         ram: 0..size.min(LOW),
         rom: FLASH..FLASH + FLASH_LEN,
-        others: [RAM..RAM + size].into_iter().chain((size > HIGH).then_some(HIGH..size)).collect(),
+        others: std::iter::once(RAM..RAM + size).chain((size > HIGH).then_some(HIGH..size)).collect(),
     };
     let (mut loads, entries) = boot::loader_items(std::mem::take(&mut config.loader), &places, Some(physical))?;
     let pc = match entries.as_slice() {
@@ -440,7 +449,7 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let flash = config.pflash.pop().flatten();
     let started = config.kernel.is_some() || config.firmware.is_some() || flash.is_some() || !entries.is_empty();
     if !started {
-        return Err(refuse("the malta board has nothing to start; give -kernel, or firmware with -bios or -drive if=pflash"));
+        config.firmware = Some(malta_boot::built_in(big_endian));
     }
     let mut seed_digits = None;
     let mut mirrors = vec![];

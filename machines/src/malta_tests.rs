@@ -69,7 +69,9 @@ fn elf(is_64: bool, big_endian: bool, machine: u16, address: u64, entry: u64, co
     };
     let word = if is_64 { 8 } else { 4 };
     let (header, segment) = if is_64 { (64, 56) } else { (52, 32) };
-    for (value, len) in [(2, 2), (machine.into(), 2), (1, 4), (entry, word), (header, word), (0, word), (0, 4), (header, 2), (segment, 2), (1, 2), (0, 2), (0, 2), (0, 2)] {
+    for (value, len) in
+        [(2, 2), (machine.into(), 2), (1, 4), (entry, word), (header, word), (0, word), (0, 4), (header, 2), (segment, 2), (1, 2), (0, 2), (0, 2), (0, 2)]
+    {
         put(&mut b, value, len);
     }
     let (offset, size) = (header + segment, code.len() as u64);
@@ -90,7 +92,9 @@ fn elf(is_64: bool, big_endian: bool, machine: u16, address: u64, entry: u64, co
 
 #[test]
 fn memory_has_the_places_that_qemus_has() {
-    for (size, low, high) in [(64u64 << 20, 64u64 << 20, None), (300 << 20, 256 << 20, None), (1 << 30, 256 << 20, Some(0x4000_0000u64)), (2 << 30, 256 << 20, Some(0x8000_0000))] {
+    for (size, low, high) in
+        [(64u64 << 20, 64u64 << 20, None), (300 << 20, 256 << 20, None), (1 << 30, 256 << 20, Some(0x4000_0000u64)), (2 << 30, 256 << 20, Some(0x8000_0000))]
+    {
         let mut c = plain(false);
         c.memory = size;
         let board = build(c);
@@ -246,10 +250,20 @@ fn a_program_of_the_loader_device_is_started_too() {
 }
 
 #[test]
+fn without_anything_the_built_in_firmware_is_in_the_flash() {
+    for big_endian in [false, true] {
+        let mut c = config(false, big_endian);
+        c.firmware = None;
+        let board = build(c);
+        assert!(board.loads.iter().any(|l| l.name == "built-in firmware"), "{big_endian}");
+        assert_eq!(start(&board), 0xffff_ffff_bfc0_0000);
+    }
+}
+
+#[test]
 fn what_cannot_be_is_refused_by_name() {
     type Change = fn(&mut BoardConfig);
     let cases: &[(Change, &str)] = &[
-        (|c| c.firmware = None, "nothing to start"),
         (|c| c.cpu.model = "cortex-a53".into(), "takes one of: 4Kc"),
         (|c| c.cpu.architecture = Architecture::Aarch64, "a MIPS processor"),
         (|c| c.cores = 2, "one core"),
@@ -319,7 +333,9 @@ fn config_read(m: &Machine, big: bool, device: u32, function: u32, register: u32
 fn the_functions_of_the_pci_bus_are_qemus_except_usb() {
     for big in ORDERS {
         let m = build(plain(big)).machine;
-        for (device, function, id) in [(0, 0, 0x4620_11ab), (10, 0, 0x7110_8086), (10, 1, 0x7111_8086), (10, 2, 0xffff_ffff), (10, 3, 0x7113_8086), (11, 0, 0xffff_ffff)] {
+        for (device, function, id) in
+            [(0, 0, 0x4620_11ab), (10, 0, 0x7110_8086), (10, 1, 0x7111_8086), (10, 2, 0xffff_ffff), (10, 3, 0x7113_8086), (11, 0, 0xffff_ffff)]
+        {
             assert_eq!(config_read(&m, big, device, function, 0), id, "{device}.{function}");
         }
         assert_eq!(config_read(&m, big, 10, 0, 0xc), 0x0080_0000, "several functions");
@@ -353,7 +369,9 @@ fn serial_ports_are_wired_to_the_host_and_to_their_interrupts() {
     }
     let level = |line| m.core_lines(CORE).unwrap().level(Line(line));
     let port = |name: &str| board.ports.iter().find(|p| p.name == name).unwrap().device;
-    for (n, (name, base, stride, irq)) in [("serial0", IO + 0x3f8, 1, Some(4)), ("serial1", IO + 0x2f8, 1, Some(3)), ("serial2", 0x1f00_0900, 8, None)].into_iter().enumerate() {
+    for (n, (name, base, stride, irq)) in
+        [("serial0", IO + 0x3f8, 1, Some(4)), ("serial1", IO + 0x2f8, 1, Some(3)), ("serial2", 0x1f00_0900, 8, None)].into_iter().enumerate()
+    {
         m.write(CORE, base + 3 * stride, Width::B1, 3).unwrap();
         m.write(CORE, base, Width::B1, u64::from(b'0') + n as u64).unwrap();
         assert_eq!(*consoles[n].0.lock(), [b'0' + n as u8], "{name}");

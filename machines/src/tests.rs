@@ -87,7 +87,12 @@ fn variants() -> Vec<Variant> {
             all.push(Variant { board: virt, target: Architecture::Aarch64, properties, cores });
         }
     }
-    all.push(Variant { board: virt, target: Architecture::Aarch64, properties: &[("gic-version", "max"), ("secure", "on"), ("virtualization", "on")], cores: 16 });
+    all.push(Variant {
+        board: virt,
+        target: Architecture::Aarch64,
+        properties: &[("gic-version", "max"), ("secure", "on"), ("virtualization", "on")],
+        cores: 16,
+    });
     all
 }
 

@@ -7,6 +7,7 @@
 //! (`cargo nextest run --release --test boot --no-capture` shows it).
 #![forbid(unsafe_code)]
 
+mod bare_mips;
 mod chardev;
 mod determinism;
 mod disk;
@@ -18,3 +19,4 @@ mod linux;
 mod litmus;
 mod network;
 mod rig;
+mod u_boot;

@@ -240,7 +240,8 @@ fn fma_long(a: u64, b: u64, c: u64, env: &mut Env) -> u64 {
 }
 
 /// The result by the host's arithmetic, where it provably raises nothing but Inexact; the caller
-/// has seen that the guest's modes are the default ones and Inexact is set already.
+/// has seen that the guest's modes are the default ones, and that Inexact is set already where it
+/// is not [`fast_exact`].
 #[inline(always)]
 pub fn fast(op: FpOp, fmt: Fmt, imm: u32, a: u64, b: u64, c: u64) -> Option<u64> {
     match fmt {

@@ -223,7 +223,9 @@ fn core_thread(mut cpu: Box<dyn Vcpu>, flags: &Flags) -> Box<dyn Vcpu> {
     let (system, lines, id) = (cpu.system().clone(), cpu.lines().clone(), cpu.id());
     cpu.set_clock(None);
     system.set_idle(id, false);
-    while !quit.load(SeqCst) {
+    // Once whatever happens: a core whose breakpoint is met again and again must not keep the others
+    // from going on.
+    loop {
         lines.take_kick();
         let stop = cpu.run(SLICE);
         match stop {
@@ -245,6 +247,9 @@ fn core_thread(mut cpu: Box<dyn Vcpu>, flags: &Flags) -> Box<dyn Vcpu> {
                 }
                 system.set_idle(id, false);
             }
+        }
+        if quit.load(SeqCst) {
+            break;
         }
     }
     system.set_idle(id, true);
@@ -315,6 +320,9 @@ pub fn run_turns(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell
     }
 }
 
+/// How long a single step may wait for an interrupt before whoever asked for it is listened to.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 /// A debugger's single step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
@@ -326,14 +334,16 @@ pub struct Step {
     pub others: bool,
 }
 
-/// Executes one instruction of one core. Time goes on as in a run: by
-/// the instruction with `icount`, and otherwise by the host's clock. A core that waits for an
-/// interrupt gets the time until one comes. `None` where the step is done.
+/// Executes one instruction of one core. Time goes on as in a run: by the instruction with
+/// `icount`, and otherwise by the host's clock. A core that waits for an interrupt gets the time
+/// until one comes, but no more than [`PATIENCE`] of the host's: `Some(Outcome::Stopped)` says that it
+/// still waits. `None` where the step is done.
 pub fn step(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell, icount: Option<Icount>, step: Step) -> Option<Outcome> {
     let clock = machine.clock().clone();
     if icount.is_none() {
         clock.resume();
     }
+    let patience = Instant::now() + PATIENCE;
     let outcome = loop {
         if step.others
             && let Some(core) = run_others(machine, cpus, step.core, icount)
@@ -361,12 +371,15 @@ pub fn step(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell, ico
             _ if bell.stopping() => break Some(Outcome::Stopped),
             (None, Stop::Halted) => match (machine.next_alarm(), icount) {
                 (Some(at), Some(icount)) if !icount.sleep => clock.set(now.max(at)),
+                _ if Instant::now() >= patience => break Some(Outcome::Stopped),
                 (Some(at), Some(_)) => {
-                    bell_wait(bell, Duration::from_nanos(at.saturating_sub(now)));
-                    clock.set(now.max(at));
+                    let wait = Duration::from_nanos(at.saturating_sub(now));
+                    let patient = wait <= PATIENCE;
+                    bell_wait(bell, wait.min(PATIENCE));
+                    clock.set(if patient { now.max(at) } else { now + PATIENCE.as_nanos() as u64 });
                 }
-                (Some(at), None) => bell.wait(clock.instant(at)),
-                (None, _) => bell_wait(bell, Duration::MAX),
+                (Some(at), None) => bell.wait(clock.instant(at).map(|at| at.min(patience))),
+                (None, _) => bell_wait(bell, PATIENCE),
             },
             // Kicked before it began: once more.
             (None, Stop::Budget | Stop::Kicked | Stop::Off) => {}

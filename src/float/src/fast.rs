@@ -2,8 +2,9 @@
 //!
 //! Each function gives `Some` only where, under round to nearest even and without flushing, the
 //! result is that of the exact operation and the operation raises nothing but INEXACT. The caller
-//! must know that [`crate::Env`] is in that mode and that INEXACT is already set. The host must be
-//! in its default mode, which Rust assumes too.
+//! must know that [`crate::Env`] is in that mode and that INEXACT is already set, or find out from
+//! operands and result whether it is to be. The host must be in its default mode, which Rust assumes
+//! too.
 
 use crate::Bin;
 

@@ -2,7 +2,7 @@
 //! MD00090 and MD00091, chapter 6).
 
 use crate::state::{self, Mode, kept};
-use crate::{Mips, cp0, mips, tlb};
+use crate::{Mips, cp0, fpu, mips, tlb};
 use proteus_exec::ops::Mem;
 use proteus_exec::{Access, BusError, Core, Step};
 
@@ -162,8 +162,7 @@ pub fn mode(core: &Core<Mips>) -> u16 {
         | set(s & status::FR != 0, Mode::FR)
         | set(s & status::CU1 != 0, Mode::CU1)
         | set(p == 0 || s & status::CU0 != 0, Mode::CU0)
-        // FCSR.Enables.
-        | set(core.word(state::FCSR) & 0xf80 != 0, Mode::FP_TRAPS);
+        | set(fpu::traps(core), Mode::FP_TRAPS);
     if core.target.model.bits64 {
         let wide = match p {
             0 => true,

@@ -27,7 +27,7 @@ use crate::config::{Config, PanicAction, RebootAction, ShutdownAction};
 use crate::error::{Problem, UsageError};
 use crate::target::TargetName;
 use build::Emulator;
-use endings::{Command, INTERNAL_ERROR, SignalWatch};
+use endings::{Command, INTERNAL_ERROR, Parked, SignalWatch};
 
 /// How long output may take to reach the host at the end of a run.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -120,7 +120,7 @@ impl Run<'_> {
         loop {
             let status = if let Some(state) = self.paused {
                 self.emulator.control.set_state(state);
-                let command = self.emulator.control.wait();
+                let command = self.wait();
                 self.obey(command)
             } else {
                 match self.go() {
@@ -141,6 +141,15 @@ impl Run<'_> {
                 return status;
             }
         }
+    }
+
+    /// Waits for a command while the processors stand still.
+    fn wait(&mut self) -> Command {
+        let e = &mut self.emulator;
+        let parked = Parked { machine: e.built.machine.clone(), cpus: std::mem::take(&mut e.cpus), icount: e.plan.icount };
+        let (command, parked) = e.control.wait(parked);
+        e.cpus = parked.cpus;
+        command
     }
 
     /// Runs the processors until something asks for attention.

@@ -104,10 +104,6 @@ impl Storage {
             if config.snapshot && properties.get("snapshot").is_none() {
                 properties.push("snapshot", "on");
             }
-            // A CD cannot be written.
-            if properties.get("media") == Some("cdrom") && properties.get("read-only").is_none() && properties.get("readonly").is_none() {
-                properties.push("read-only", "on");
-            }
             let spec = DriveSpec::parse(&option_text("", &properties)).map_err(|e| fail(&drive.option, &e))?;
             let image = match &spec.image {
                 Some(image) => Some(graph.add(image).map_err(|e| fail(&drive.option, &e))?),
@@ -136,7 +132,7 @@ impl Storage {
             match interface {
                 Interface::None => {}
                 Interface::Virtio if !spec.cdrom => virtio.push((spec.index.or(spec.unit), port)),
-                Interface::Virtio => return Err(fail(&drive.option, &"media=cdrom: no board has a CD drive yet; give media=disk,read-only=on")),
+                Interface::Virtio => return Err(fail(&drive.option, &"media=cdrom: a virtio disk is no CD drive; give media=disk,read-only=on")),
                 Interface::Pflash => storage.add_flash(spec.index.or(spec.unit), port).map_err(|e| fail(&drive.option, &e))?,
                 Interface::Ide if ide => {
                     storage.add_ide(&spec, IdeDrive { cdrom: spec.cdrom, image: Some(port) }).map_err(|e| fail(&drive.option, &e))?;

@@ -13,7 +13,7 @@
 //! The chip is the only arbiter, and no data is ever lost.
 //!
 //! Left out, and reported when used: the second PCI bus, the four DMA channels, the timers, ECC
-//! and parity, I2O, doorbells, several GT-64120 on one bus, special cycles.
+//! and parity, I2O, interrupts of the PCI bus (PCIINT), several GT-64120 on one bus, special cycles.
 
 use proteus_model::{
     AccessRule, Bus, BusFault, Device, DeviceType, PinDecl, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Reset, Services, State, Width,
@@ -117,7 +117,7 @@ registers! {
     0xc14 PCI0_BS_CS3BT rw = 0x00ff_f000 { 31:12 SIZE }
     0xc18 INTRCAUSE rw {
         0 INTSUM ro, 1 MEMOUT, 2 DMAOUT, 3 CPUOUT, 7:4 DMACOMP, 11:8 TEXP, 12 MASRDERR0, 13 SLVWRERR0, 14 MASWRERR0,
-        15 SLVRDERR0, 16 ADDRERR0, 17 MEMERR, 18 MASABORT0, 19 TARABORT0, 20 RETRYCTR0, 25:21 CPUINT, 29:26 PCIINT: unmodelled,
+        15 SLVRDERR0, 16 ADDRERR0, 17 MEMERR, 18 MASABORT0, 19 TARABORT0, 20 RETRYCTR0, 25:21 CPUINT, 29:26 PCIINT ro,
         30 CPUINTSUM ro, 31 PCIINTSUM ro
     }
     0xc1c INTRMASK rw { 25:1 MASK }

@@ -91,6 +91,8 @@ struct Ns16550 {
     #[state(skip)]
     stride: u32,
     #[state(skip)]
+    big_endian: bool,
+    #[state(skip)]
     baudbase: u64,
 }
 
@@ -103,7 +105,7 @@ impl Ns16550 {
         if stride > MAX_STRIDE {
             return Err(props.refuse(format!("stride={stride}: must be at most {MAX_STRIDE}, a power of two")));
         }
-        Ok(Ns16550 { stride: stride as u32, baudbase, ..Ns16550::default() })
+        Ok(Ns16550 { stride: stride as u32, big_endian: props.bool("big-endian"), baudbase, ..Ns16550::default() })
     }
 
     fn has_fifos(&self) -> bool {
@@ -315,11 +317,13 @@ impl Ns16550 {
 }
 
 impl Device for Ns16550 {
-    fn read(&mut self, cx: &mut dyn Services, _: Window, at: u64, _: Width) -> Result<u64, BusFault> {
-        Ok(self.read_register(cx, at >> self.stride & 7).into())
+    fn read(&mut self, cx: &mut dyn Services, _: Window, at: u64, size: Width) -> Result<u64, BusFault> {
+        let value = u64::from(self.read_register(cx, at >> self.stride & 7));
+        Ok(if self.big_endian { value << (size.bits() - 8) } else { value })
     }
 
-    fn write(&mut self, cx: &mut dyn Services, _: Window, at: u64, _: Width, value: u64) -> Result<(), BusFault> {
+    fn write(&mut self, cx: &mut dyn Services, _: Window, at: u64, size: Width, value: u64) -> Result<(), BusFault> {
+        let value = if self.big_endian { value >> (size.bits() - 8) } else { value };
         self.write_register(cx, at >> self.stride & 7, value as u8);
         Ok(())
     }
@@ -367,6 +371,8 @@ const CHARDEV: PropertyDecl =
     PropertyDecl { name: "chardev", kind: PropertyKind::Chardev, default: PropertyDefault::None, doc: "Character back end of the line" };
 const BAUDBASE: PropertyDecl =
     PropertyDecl { name: "baudbase", kind: PropertyKind::U64, default: PropertyDefault::U64(115_200), doc: "Baud rate with a divisor of 1" };
+const BIG_ENDIAN: PropertyDecl =
+    PropertyDecl { name: "big-endian", kind: PropertyKind::Bool, default: PropertyDefault::Bool(false), doc: "Byte order of the processor" };
 const STRIDE: PropertyDecl =
     PropertyDecl { name: "stride", kind: PropertyKind::U64, default: PropertyDefault::U64(0), doc: "Distance of the registers in bytes, as its logarithm" };
 
@@ -382,9 +388,10 @@ pub static ISA_SERIAL: DeviceType = DeviceType {
 };
 
 /// The device type with a window in memory. Each register fills 2^stride bytes of it; an access of
-/// any width reaches the register that it begins in, and has it in the lowest byte.
+/// any width reaches the register that it begins in, and has it in the lowest byte as the processor
+/// sees it.
 pub static SERIAL_MM: DeviceType = DeviceType {
-    properties: &[CHARDEV, BAUDBASE, STRIDE],
+    properties: &[CHARDEV, BAUDBASE, STRIDE, BIG_ENDIAN],
     windows: &[WindowDecl {
         name: "regs",
         size: WindowSize::From(|props| 8 << props.u64("stride").min(MAX_STRIDE)),

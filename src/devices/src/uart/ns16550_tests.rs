@@ -273,6 +273,11 @@ fn registers_in_memory_answer_at_any_width() {
         }
         assert!(b.read("regs", 8 << stride, Width::B1).is_err());
     }
+    let b = Bench::new(&SERIAL_MM, &[("stride", "3"), ("big-endian", "on")]);
+    for width in Width::ALL {
+        b.write("regs", SCR << 3, width, 0x42 << (width.bits() - 8) | if width == Width::B1 { 0 } else { 1 }).unwrap();
+        assert_eq!(b.read("regs", SCR << 3, width), Ok(0x42 << (width.bits() - 8)), "{width:?}");
+    }
     for (name, value) in [("stride", "13"), ("baudbase", "0")] {
         let props = Props::with(&SERIAL_MM, &[(name, value)]).unwrap();
         assert!((SERIAL_MM.new)(&props).is_err(), "{name}={value}");
