@@ -116,6 +116,27 @@ fn nothing_is_obeyed_before_the_conversation_has_begun() {
 }
 
 #[test]
+fn capabilities_are_agreed_upon_first() {
+    let (subject, run) = subject();
+    let (inbox, wire) = (Inbox::default(), Kept::default());
+    inbox.post(Message::Opened);
+    let input =
+        br#"{"execute":"cont"}{"execute":"qmp_capabilities","arguments":{"enable":["oob"]}}{"execute":"qmp_capabilities","arguments":{"enable":["x"]}}"#;
+    inbox.post(Message::Run(RunEvent::Resume, SystemTime::UNIX_EPOCH));
+    inbox.post(Message::Input(input.to_vec()));
+    inbox.post(Message::End);
+    Session::new(&subject, &inbox, &wire, false).run();
+    let said: Vec<Json> = wire.take().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let want = [
+        error("CommandNotFound", "Expecting capabilities negotiation with 'qmp_capabilities'"),
+        error("GenericError", "Capability 'oob' not available"),
+        error("GenericError", "Parameter 'enable' does not accept value 'x'"),
+    ];
+    assert_eq!(said[1..], want);
+    assert!(run.told.lock().is_empty());
+}
+
+#[test]
 fn what_a_command_does_is_told_before_its_answer() {
     let got = conversation(r#"{"execute":"stop"}{"execute":"query-status"}{"execute":"cont"}{"execute":"system_reset"}{"execute":"quit"}"#);
     let at = json!({"seconds": 0, "microseconds": 0});

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-pub use proteus_mips::models;
 use proteus_exec::semihosting::Semihosting;
 use proteus_exec::{Core, Target};
 use proteus_machines::{Architecture, Board, MipsCores, MipsStart};
+pub use proteus_mips::models;
 use proteus_mips::{Configuration, Mips};
 use proteus_model::Machine;
 
