@@ -19,3 +19,4 @@ mod linux;
 mod litmus;
 mod network;
 mod rig;
+mod u_boot;

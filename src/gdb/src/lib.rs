@@ -319,8 +319,8 @@ impl Session {
 
     /// Tells the debugger that the machine has stopped, if it waits for that.
     fn report(&mut self, machine: State, reason: Stopped) -> Result<State, End> {
-        let Machine::Running(m) = machine else { return Ok(machine) };
         self.guest.resumed = false;
+        let Machine::Running(m) = machine else { return Ok(machine) };
         m.report_stop(&mut self.guest, reason).map_err(|e| {
             tracing::warn!("gdb: {e}");
             End::Gone

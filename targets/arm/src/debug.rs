@@ -4,6 +4,7 @@
 use crate::sysregs::{self, ROWS};
 use crate::{Arm, exceptions, state};
 use proteus_exec::registers::{Description, Feature, Register};
+use proteus_exec::vcpu::Facts;
 use proteus_exec::{Core, Ops};
 
 const SP: usize = 31;
@@ -48,6 +49,18 @@ pub fn description(core: &Core<Arm>) -> Description {
         general: SYSTEM,
         watch_before: true,
     }
+}
+
+/// What is told to people: PSTATE in words.
+pub fn facts(core: &mut Core<Arm>, what: Facts) -> Option<String> {
+    if what != Facts::Mode {
+        return None;
+    }
+    let p = exceptions::pstate(core);
+    let flags: String = "NZCV".chars().enumerate().map(|(n, c)| if p >> (31 - n) & 1 != 0 { c } else { '-' }).collect();
+    let level = p >> 2 & 3;
+    let stack = if level > 0 && p & 1 != 0 { 'h' } else { 't' };
+    Some(format!("PSTATE={p:08x} {flags} EL{level}{stack}\n"))
 }
 
 /// The value of a register; `None` where it cannot be read now.

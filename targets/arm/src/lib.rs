@@ -337,6 +337,9 @@ impl Target for Arm {
     fn write_register(core: &mut Core<Arm>, number: usize, value: u128) -> bool {
         debug::write(core, number, value)
     }
+    fn facts(core: &mut Core<Arm>, what: proteus_exec::vcpu::Facts) -> Option<String> {
+        debug::facts(core, what)
+    }
 
     fn reset(core: &mut Core<Arm>) {
         let keep = core.target.affinities.get(core.id.0 as usize).copied().unwrap_or(0);

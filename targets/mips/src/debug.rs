@@ -1,5 +1,7 @@
-//! The registers as debuggers number them: GDB's standard features of MIPS (GDB manual, G.5.9).
+//! The registers as debuggers number them: GDB's standard features of MIPS (GDB manual, G.5.9), and
+//! all of coprocessor 0, from its rows.
 
+use crate::cp0::ROWS;
 use crate::state::{self, Mode, cp0, kept};
 use crate::{Mips, fpu};
 use proteus_exec::registers::{Description, Feature, Register};
@@ -22,7 +24,8 @@ pub fn description(core: &Core<Mips>) -> Description {
     let bits = if wide { 64 } else { 32 };
     let mut cpu: Vec<_> = (0..32).map(|n| Register::new(format!("r{n}"), bits, "int")).collect();
     cpu.extend(["lo", "hi"].map(|name| Register::new(name, bits, "int")));
-    cpu.push(Register::new("pc", bits, "code_ptr"));
+    // GDB's pointers have the width of its ABI, which need not be that of the register.
+    cpu.push(Register::new("pc", bits, if wide { "int" } else { "code_ptr" }));
     let system = ["status", "badvaddr", "cause"].map(|name| Register::new(name, bits, "int"));
     let mut fpu: Vec<_> = (0..32).map(|n| Register::new(format!("f{n}"), 64, "ieee_double").group("float")).collect();
     fpu.extend(["fcsr", "fir"].map(|name| Register::new(name, bits, "int").group("float")));
@@ -41,6 +44,7 @@ pub fn description(core: &Core<Mips>) -> Description {
             Feature { name: "org.gnu.gdb.mips.cpu", types: "", registers: cpu },
             Feature { name: "org.gnu.gdb.mips.cp0", types: "", registers: system.into() },
             Feature { name: "org.gnu.gdb.mips.fpu", types: "", registers: fpu },
+            Feature { name: "org.proteus.mips.cp0", types: "", registers: ROWS.iter().map(|r| Register::new(format!("cp0_{}", r.name), bits, "int").group("cp0")).collect() },
         ],
         pc: PC,
         sp: 29,
@@ -63,7 +67,7 @@ pub fn read(core: &mut Core<Mips>, number: usize) -> Option<u128> {
         F..FCSR => double(core, n - F as u32),
         FCSR => core.word(state::FCSR),
         FIR => core.target.model.fir.into(),
-        _ => return None,
+        _ => crate::cp0::read(core, ROWS.get(number - END)?.key).ok()?,
     }))
 }
 
@@ -104,7 +108,8 @@ pub fn write(core: &mut Core<Mips>, number: usize, value: u128) -> bool {
             }
         }
         FCSR => return fpu::control_write(core, 31, value).is_ok(),
-        _ => return false,
+        FIR => return false,
+        _ => return ROWS.get(number - END).is_some_and(|r| crate::cp0::write(core, r.key, value, true).is_ok()),
     }
     true
 }

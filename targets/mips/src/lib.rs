@@ -172,6 +172,9 @@ impl Target for Mips {
     fn write_register(core: &mut Core<Mips>, number: usize, value: u128) -> bool {
         debug::write(core, number, value)
     }
+    fn facts(core: &mut Core<Mips>, what: proteus_exec::vcpu::Facts) -> Option<String> {
+        (what == proteus_exec::vcpu::Facts::Tlb).then(|| tlb::describe(core))
+    }
     fn reset(core: &mut Core<Mips>) {
         cp0::reset(core);
     }

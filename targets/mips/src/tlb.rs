@@ -212,6 +212,29 @@ fn flush(core: &mut Core<Mips>, e: &Entry) {
     }
 }
 
+/// The entries that translate anything, in lines.
+pub fn describe(core: &Core<Mips>) -> String {
+    let mut out = String::new();
+    for i in 0..core.target.model.tlb_entries {
+        let e = entry(core, i);
+        if !e.valid() {
+            continue;
+        }
+        let asid = if e.hi & GLOBAL != 0 { "global".to_string() } else { format!("asid {:02x}", e.hi & ASID) };
+        out.push_str(&format!("{i:2}: {:016x} {asid}, pages of {:#x}:", address_of(core, &e), e.size()));
+        for lo in e.lo {
+            // EntryLo.PFN begins at bit 6, and stands for 4 KiB pages.
+            let phys = (lo >> 6 << 12) & !(e.size() - 1);
+            match lo & VALID != 0 {
+                true => out.push_str(&format!(" {phys:010x} {} C{}", if lo & DIRTY != 0 { "rw" } else { "r-" }, lo >> 3 & 7)),
+                false => out.push_str(" -"),
+            }
+        }
+        out.push('\n');
+    }
+    if out.is_empty() { "no entry is valid\n".into() } else { out }
+}
+
 // ---- Instructions.
 
 /// TLBR, TLBWI, TLBWR, TLBP, by function code; others do not get here.

@@ -301,7 +301,9 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
     let workers = Workers::start(if turns { 0 } else { plan.cores }, thread_id)
         .map_err(|e| Problem(format!("cannot start the processors' threads: {e}")).at(program, "-smp"))?;
     control.set_threads(if turns { vec![thread_id(); plan.cores] } else { workers.ids() });
+    let architecture = plan.board_cpu().architecture;
     let host = About {
+        architecture,
         chardevs: Arc::downgrade(&chardevs),
         blocks: std::mem::take(&mut storage.list),
         networks: network_lines(config),
@@ -313,7 +315,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         runner: control.clone(),
         machine: Arc::downgrade(machine),
         host: Box::new(host),
-        target: target_name(plan.board_cpu().architecture),
+        target: target_name(architecture),
         name: config.name.guest.clone(),
         uuid: [0; 16],
         memory,

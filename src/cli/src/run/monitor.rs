@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use proteus_exec::runner::Runner;
 use proteus_host::chardev::{CharEvent, Chardev, Chardevs, Sink};
-use proteus_machines::BOARDS;
+use proteus_machines::{Architecture, BOARDS, Board};
 use proteus_monitor::qmp::types::{BlockInfo, ChardevInfo, MachineInfo};
 use proteus_monitor::{Host, Inbox, Message, Mode, Monitor, Rom, Subject, Wire};
 
@@ -17,6 +17,8 @@ use crate::error::{Problem, UsageError};
 
 /// What the monitors are told of the command line.
 pub struct About {
+    /// The architecture.
+    pub architecture: Architecture,
     /// The character back ends.
     pub chardevs: Weak<Chardevs>,
     /// The drives.
@@ -31,6 +33,13 @@ pub struct About {
     pub power_button: bool,
 }
 
+impl About {
+    /// The boards that have such processors.
+    fn boards(&self) -> impl Iterator<Item = &'static &'static Board> {
+        BOARDS.iter().filter(|b| b.targets.contains(&self.architecture))
+    }
+}
+
 impl Host for About {
     fn chardevs(&self) -> Vec<ChardevInfo> {
         let all = self.chardevs.upgrade().map(|c| c.list()).unwrap_or_default();
@@ -43,7 +52,7 @@ impl Host for About {
         self.networks.clone()
     }
     fn machines(&self) -> Vec<MachineInfo> {
-        let info = |b: &proteus_machines::Board| MachineInfo {
+        let info = |b: &&Board| MachineInfo {
             name: b.name.into(),
             alias: b.aliases.first().map(|a| a.to_string()),
             is_default: None,
@@ -51,14 +60,17 @@ impl Host for About {
             hotpluggable_cpus: false,
             numa_mem_supported: false,
             deprecated: false,
-            default_cpu_type: b.targets.first().map(|t| (b.default_cpu)(*t).to_string()),
+            default_cpu_type: Some((b.default_cpu)(self.architecture).to_string()),
             default_ram_id: None,
             acpi: false,
         };
-        BOARDS.iter().map(|b| info(b)).collect()
+        self.boards().map(info).collect()
     }
     fn cpu_models(&self) -> Vec<String> {
-        cores::models(None).map(str::to_string).collect()
+        let mut models: Vec<String> = self.boards().flat_map(|b| cores::models(Some(b))).map(str::to_string).collect();
+        models.sort();
+        models.dedup();
+        models
     }
     fn roms(&self) -> Vec<Rom> {
         self.roms.clone()
@@ -136,6 +148,9 @@ pub fn start(
         let runner: &dyn Runner = &**control;
         let monitor = Monitor::start(runner, subject.clone(), mode, Arc::new(Back(back.clone()))).map_err(|e| fail(&e))?;
         let chardev = consoles.all.attach(&id, Arc::new(Ear(monitor.inbox()))).map_err(|e| fail(&e))?;
+        if !matches!(mode, Mode::Readline { shared: true }) {
+            chardev.forget_unread();
+        }
         let _ = back.set(chardev);
         monitors.push(monitor);
     }

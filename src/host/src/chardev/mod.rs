@@ -173,6 +173,12 @@ impl Chardev {
         }
     }
 
+    /// Says that output is for the client that is there, as in a conversation: what it does not
+    /// read, or what is written while nobody is there, is not kept for the next one.
+    pub fn forget_unread(&self) {
+        self.0.port.forget_unread();
+    }
+
     /// Waits until all output has reached the host, at most for `limit`; whether it has.
     pub fn flush(&self, limit: Duration) -> bool {
         self.0.hub.flush(&self.0.port, limit)

@@ -56,6 +56,8 @@ pub(super) struct State {
     limit: usize,
     mode: Mode,
     opened: bool,
+    /// What nobody reads is not for the next reader.
+    forgets: bool,
     log: Option<Arc<File>>,
     log_out: VecDeque<u8>,
     fronts: Vec<Option<Front>>,
@@ -87,6 +89,7 @@ impl Port {
                 limit,
                 mode,
                 opened,
+                forgets: false,
                 log: log.map(Arc::new),
                 log_out: VecDeque::new(),
                 fronts: Vec::new(),
@@ -166,6 +169,10 @@ impl Port {
     }
 
     /// Takes output from a front end; whether the host thread must be woken.
+    pub(super) fn forget_unread(&self) {
+        self.state.lock().forgets = true;
+    }
+
     /// Whether any front end is attached.
     pub(super) fn used(&self) -> bool {
         self.state.lock().fronts.iter().any(Option::is_some)
@@ -260,7 +267,7 @@ impl Port {
     pub(super) fn set_mode(&self, mode: Mode, opened: bool) {
         let mut s = self.state.lock();
         s.mode = mode;
-        if mode == Mode::Discard {
+        if mode == Mode::Discard || s.forgets && mode == Mode::Ring {
             s.out.clear();
         }
         s.space_again();
@@ -405,7 +412,7 @@ impl State {
         if self.log.is_some() {
             self.log_out.extend(bytes);
         }
-        if self.mode == Mode::Discard || self.dead {
+        if self.mode == Mode::Discard || self.forgets && self.mode == Mode::Ring || self.dead {
             return bytes.len();
         }
         match &mut self.mux {

@@ -191,6 +191,31 @@ fn without_a_reader_the_newest_is_kept_for_the_next() {
 }
 
 #[test]
+fn a_conversation_does_not_go_on_with_the_next_client() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let (chardev, events) = open(&format!("socket,id=a,path={},server=on,wait=off", path.display()));
+    chardev.forget_unread();
+    assert_eq!(chardev.write(b"to nobody"), 9);
+    for _ in 0..2 {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.set_read_timeout(Some(LONG)).unwrap();
+        assert_eq!(next(&events), CharEvent::Opened);
+        chardev.write(b"hello");
+        let mut got = [0; 5];
+        client.read_exact(&mut got).unwrap();
+        assert_eq!(&got, b"hello");
+        // More than the client's socket takes: what is left when it goes is nobody's.
+        while chardev.write(&pattern(QUEUE)) > 0 || chardev.flush(Duration::from_millis(20)) {}
+        drop(client);
+        chardev.set_can_receive(1);
+        wait_for(&events, &CharEvent::Closed);
+        assert_eq!(chardev.write(b"to nobody"), 9);
+        while events.try_recv().is_ok() {}
+    }
+}
+
+#[test]
 fn input_comes_before_the_end_that_follows_it() {
     let (chardev, events, mut client, _dir) = socket_pair("");
     client.write_all(&pattern(100_000)[..50_000]).unwrap();

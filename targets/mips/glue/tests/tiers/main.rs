@@ -68,7 +68,7 @@ impl Kinds {
     /// A word of `id` that writes no register which holds an address, and is based on one.
     fn tame(r: &mut Random, id: Id, memory: bool) -> u32 {
         let mut w = mips::random(id, r.next() as u32);
-        let mut field = |w: &mut u32, at: u32, value: u32| {
+        let field = |w: &mut u32, at: u32, value: u32| {
             let v = *w & !(31 << at) | value << at;
             if mips::decode(v) == Some(id) {
                 *w = v;
