@@ -15,8 +15,9 @@ static void check(const char *what, u32 got, u32 want)
         print("  %s: %s: got 0x%x, expected 0x%x\n", group, what, got, want);
 }
 
-#define OP2(insn, a, b, want) do { u32 r_; __asm__ volatile(insn " %0, %1, %2" : "=r"(r_) : "r"(a), "r"(b)); check(insn, r_, want); } while (0)
-#define OP1(insn, a, want) do { u32 r_; __asm__ volatile(insn " %0, %1" : "=r"(r_) : "r"(a)); check(insn, r_, want); } while (0)
+#define R2_ ".set push\n\t.set mips32r2\n\t" /* for what is tried only where it is there */
+#define OP2(insn, a, b, want) do { u32 r_; __asm__ volatile(R2_ insn " %0, %1, %2\n\t.set pop" : "=r"(r_) : "r"(a), "r"(b)); check(insn, r_, want); } while (0)
+#define OP1(insn, a, want) do { u32 r_; __asm__ volatile(R2_ insn " %0, %1\n\t.set pop" : "=r"(r_) : "r"(a)); check(insn, r_, want); } while (0)
 #define HILO(insn, a, b, high, low) do { u32 h_, l_; __asm__ volatile(insn " %2, %3\n\tmfhi %0\n\tmflo %1" : "=&r"(h_), "=&r"(l_) : "r"(a), "r"(b) : "hi", "lo"); \
     check(insn " hi", h_, high); check(insn " lo", l_, low); } while (0)
 
@@ -57,9 +58,9 @@ static void integer(void)
     OP1("seb", 0x80, 0xffffff80);
     OP1("wsbh", 0x11223344, 0x22114433);
     OP2("rotrv", 0x12345678, 8, 0x78123456);
-    __asm__ volatile("ext %0, %1, 4, 12" : "=r"(r) : "r"(0x12345678));
+    __asm__ volatile(R2_ "ext %0, %1, 4, 12\n\t.set pop" : "=r"(r) : "r"(0x12345678));
     check("ext", r, 0x567);
-    __asm__ volatile("ins %0, %1, 8, 8" : "+r"(r) : "r"(0xab));
+    __asm__ volatile(R2_ "ins %0, %1, 8, 8\n\t.set pop" : "+r"(r) : "r"(0xab));
     check("ins", r, 0xab67);
 }
 
@@ -223,10 +224,10 @@ static void floating(void)
     u32 r;
     __asm__ volatile(".set push\n\t.set hardfloat\n\t.set noreorder\n\tmtc1 $0, $f2\n\tc.eq.s $f2, $f2\n\tli %0, 1\n\tbc1t 1f\n\tnop\n\tli %0, 0\n1:\t.set pop" : "=r"(r));
     check("c.eq.s, bc1t", r, 1);
-    /* In numbers that no double has a half for. */
+    /* With registers of 64 bits an odd one is none's half. */
     if (has_fpu_64()) {
         cp0_write(12, 0, cp0_read(12, 0) | CU1 | FR);
-        __asm__ volatile(".set push\n\t.set hardfloat\n\t.set fp=64\n\tli $2, 5\n\tmtc1 $2, $f3\n\tmtc1 $0, $f2\n\tmfc1 %0, $f3\n\t.set pop" : "=r"(r) : : "$2");
+        __asm__ volatile(".set push\n\t.set mips32r2\n\t.set hardfloat\n\t.set fp=64\n\tli $2, 5\n\tmtc1 $2, $f3\n\tmtc1 $0, $f2\n\tmfc1 %0, $f3\n\t.set pop" : "=r"(r) : : "$2");
         check("odd registers", r, 5);
     }
     cp0_write(12, 0, cp0_read(12, 0) & ~(CU1 | FR));

@@ -96,7 +96,7 @@ fn the_self_test_of_mips_passes_and_the_prompt_answers() {
             ("help\n", "turn it off"),
             ("peek 0xbfc00010\n", "0xbfc00010: 0x00000420"),
             ("poke 0x80200000 0x41424344\n", "proteus> "),
-            ("dump 0x80200000 4\n", if what.contains("el ") { "44 43 42 41" } else { "41 42 43 44" }),
+            ("dump 0x80200000 4\n", if program.ends_with("el") { "44 43 42 41" } else { "41 42 43 44" }),
             ("peek 0x80200001\n", "peek: address error, load at address 0x80200001"),
             // The second one is the answer.
             ("echo all there\n", "all there"),
