@@ -99,7 +99,7 @@ fn aarch64(cores: &str) {
         assert!(g.ask(&magic(n)).contains("Cannot access"));
     }
     assert_eq!(g.packet("Qqemu.PhyMemMode:1"), "OK");
-    let found: String = (0..16).map(|n| g.ask(&magic(n))).collect();
+    let found: String = (0..256).map(|n| g.ask(&magic(n))).collect();
     g.holds("physical memory", &found, &["0x644d5241"]);
     assert_eq!(g.packet("Qqemu.PhyMemMode:0"), "OK");
     end(g, target);
@@ -132,6 +132,10 @@ fn mips(target: &str) {
     let Some(mut target) = linux(&what, target, words) else { return };
     let mut g = Gdb::attach(&what, &target, None);
     assert!(!g.greeting.replace("warning: No executable has been specified", "").contains("warning"), "{}", g.greeting);
+    if wide {
+        // Without a program GDB takes addresses for those of 32 bits.
+        g.ask("set mips abi n64");
+    }
     let all = g.feature("all registers", &["info all-registers"], &["status", "badvaddr", "cause", "f31"]);
     assert!(!all.contains("unavailable"), "{all}");
     g.feature("info threads", &["info threads"], &["CPU#0"]);
