@@ -54,7 +54,7 @@ fn a_slow_reader_of_a_socket_gets_every_byte() {
 /// Nobody opens the terminal; the log has the whole boot.
 #[test]
 fn a_pty_without_reader_does_not_stall_the_boot() {
-    let Some(linux) = Linux::find("chardev") else { return };
+    let Some(linux) = Linux::find("chardev", &ARM64) else { return };
     let dir = tempfile::tempdir().expect("a directory");
     let log = dir.path().join("log");
     let chardev = format!("pty,id=p,logfile={}", log.display());

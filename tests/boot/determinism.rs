@@ -6,8 +6,8 @@ use std::time::Instant;
 use crate::rig::*;
 
 /// One run to the guest's own end; everything that it printed.
-fn run(linux: &Linux, accel: Option<&str>) -> Vec<u8> {
-    let mut words = vec!["-nographic", "-icount", "shift=0", "-smp", "2"];
+fn run(linux: &Linux, more: &[&str], accel: Option<&str>) -> Vec<u8> {
+    let mut words: Vec<&str> = [&["-nographic", "-icount", "shift=0"], more].concat();
     if let Some(accel) = accel {
         words.extend(["-accel", accel]);
     }
@@ -18,7 +18,7 @@ fn run(linux: &Linux, accel: Option<&str>) -> Vec<u8> {
     let text = String::from_utf8_lossy(&out.stdout);
     assert_eq!(out.status.code(), Some(0), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
     assert!(text.contains("name=fs-churn") && text.contains("proteus: status 0"), "{text}");
-    figure(&format!("run with -icount [{}]", accel.unwrap_or("default")), started.elapsed());
+    figure(&format!("{} with -icount [{}]", linux.on.name, accel.unwrap_or("default")), started.elapsed());
     out.stdout
 }
 
@@ -42,17 +42,18 @@ fn same(what: &str, first: &[u8], second: &[u8]) {
     panic!("{what}: line {} differs:\n  {:?}\n  {:?}", at + 1, a.get(at), b.get(at));
 }
 
-#[test]
-fn with_icount_the_console_is_the_same_every_time() {
-    let Some(linux) = Linux::find("determinism") else { return };
-    let first = run(&linux, None);
-    same("the same command", &first, &run(&linux, None));
-    same("interpreted", &first, &run(&linux, Some("interpreter")));
+/// Runs of the same command must print the same, and so must runs with other executors.
+fn the_console_is_the_same_every_time(on: &'static Architecture, more: &[&'static str]) {
+    let Some(linux) = Linux::find("determinism", on) else { return };
+    let run = |accel: Option<&str>| run(&linux, more, accel);
+    let first = run(None);
+    same("the same command", &first, &run(None));
+    same("interpreted", &first, &run(Some("interpreter")));
     if !takes_thresholds() {
         eprintln!("SKIPPED thresholds: -accel tcg has no property compile-after");
         return;
     }
-    same("compiled late", &first, &run(&linux, Some("tcg,compile-after=5000")));
+    same("compiled late", &first, &run(Some("tcg,compile-after=5000")));
     if !long() {
         return;
     }
@@ -64,6 +65,21 @@ fn with_icount_the_console_is_the_same_every_time() {
         state ^= state << 17;
         // From 1 to 65,536, small ones as often as large ones.
         let threshold = 1u64 << (state % 17) | state >> 40 & ((1 << (state % 17)) - 1);
-        same(&format!("compile-after={threshold} (seed {seed})"), &first, &run(&linux, Some(&format!("tcg,compile-after={threshold}"))));
+        same(&format!("compile-after={threshold} (seed {seed})"), &first, &run(Some(&format!("tcg,compile-after={threshold}"))));
     }
+}
+
+#[test]
+fn with_icount_the_console_of_arm64_is_the_same_every_time() {
+    the_console_is_the_same_every_time(&ARM64, &["-smp", "2"]);
+}
+
+#[test]
+fn with_icount_the_console_of_mipsel_is_the_same_every_time() {
+    the_console_is_the_same_every_time(&MIPSEL, &[]);
+}
+
+#[test]
+fn with_icount_the_console_of_mips64el_is_the_same_every_time() {
+    the_console_is_the_same_every_time(&MIPS64EL, &[]);
 }

@@ -11,7 +11,7 @@ const WORDS: &str = "-machine virt -cpu cortex-a53 -m 1024 -drive file=imagem.im
 #[test]
 fn the_firmware_boots_linux_from_a_disk_image() {
     let test = "documented";
-    let Some(linux) = Linux::find(test) else { return };
+    let Some(linux) = Linux::find(test, &ARM64) else { return };
     for (layout, what) in [(Layout::Fat, "FAT"), (Layout::GptFat, "GPT and FAT")] {
         let dir = tempfile::tempdir().expect("a directory");
         let cmdline = dir.path().join("cmdline");

@@ -4,7 +4,7 @@ use crate::rig::*;
 
 #[test]
 fn no_forbidden_outcome_is_seen() {
-    let Some(linux) = Linux::find("litmus") else { return };
+    let Some(linux) = Linux::find("litmus", &ARM64) else { return };
     let iterations = if long() { 200_000 } else { 20_000 };
     // `max` has the atomics of Armv8.1 too.
     let models: &[&str] = if long() { &["max", "cortex-a53"] } else { &["max"] };

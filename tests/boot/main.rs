@@ -18,3 +18,4 @@ mod linux;
 mod litmus;
 mod network;
 mod rig;
+mod u_boot;

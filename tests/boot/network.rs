@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use proteus_guests::console::Console;
 use proteus_guests::stream::{Mode, serve};
 
 use crate::rig::*;
@@ -21,23 +22,63 @@ fn server(modes: Vec<Mode>) -> (u16, std::thread::JoinHandle<Vec<u64>>) {
     (port, thread)
 }
 
-#[test]
-fn address_ping_streams_and_a_forwarded_port() {
-    let Some(linux) = Linux::find("network") else { return };
-    let words = ["-netdev", "user,id=n,hostfwd=tcp:127.0.0.1:0-:7777", "-device", "virtio-net-device,netdev=n"];
-    let console = &mut linux.boot(&words, "");
-    let lease = shell(console, "udhcpc -i eth0 -n -q", ANSWER);
+/// Boots with a network card: address, gateway, and streams both ways.
+fn streams(linux: &Linux, words: &[&str]) -> Console {
+    let mut console = linux.boot(words, "");
+    let lease = shell(&mut console, "udhcpc -i eth0 -n -q", ANSWER);
     assert!(lease.contains("eth0 has 10.0.2.15/"), "{lease}");
-    let ping = shell(console, "ping -c 3 10.0.2.2", ANSWER);
+    let ping = shell(&mut console, "ping -c 3 10.0.2.2", ANSWER);
     assert!(ping.contains("3 packets received"), "{ping}");
 
     let (port, thread) = server(vec![Mode::Send, Mode::Receive(MIB << 20), Mode::Echo]);
     for mode in ["send", "receive", "echo"] {
-        let out = shell(console, &format!("net-xfer 10.0.2.2 {port} {MIB} {mode}"), BOOT);
+        let out = shell(&mut console, &format!("net-xfer 10.0.2.2 {port} {MIB} {mode}"), BOOT);
         assert!(out.contains("proteus-result name=net-xfer") && out.contains("status=ok"), "{mode}: {out}");
-        eprintln!("figure: {mode}: {}", out.trim());
+        eprintln!("figure: {} {}: {mode}: {}", linux.on.name, words.join(" "), out.trim());
     }
     assert_eq!(thread.join().expect("the server"), [MIB << 20; 3]);
+    console
+}
+
+/// The board's own card by default, the same by name, virtio on PCI; with each the driver that must have found it.
+fn cards(on: &'static Architecture, cards: &[(&[&str], &str)]) {
+    let Some(linux) = Linux::find("network", on) else { return };
+    for (words, driver) in cards {
+        let console = &mut streams(&linux, words);
+        let found = shell(console, "readlink /sys/class/net/eth0/device/driver", ANSWER);
+        assert!(found.trim_end().ends_with(driver), "{words:?}: {found}");
+        power_off(console);
+    }
+}
+
+#[test]
+fn the_cards_of_mipsel() {
+    cards(&MIPSEL, &[(&["-nic", "user,model=pcnet"], "pcnet32"), (&["-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"], "virtio_net")]);
+}
+
+#[test]
+fn the_cards_of_mips64el() {
+    cards(&MIPS64EL, &[(&["-nic", "user"], "pcnet32"), (&["-nic", "user,model=virtio"], "virtio_net")]);
+}
+
+#[test]
+fn entropy_comes_from_virtio_on_pci() {
+    let Some(linux) = Linux::find("network", &MIPSEL) else { return };
+    let console = &mut linux.boot(&["-device", "virtio-rng-pci"], "");
+    assert!(shell(console, "cat /sys/class/misc/hw_random/rng_current", ANSWER).starts_with("virtio_rng"));
+    shell(
+        console,
+        "dd if=/dev/hwrng of=/tmp/a bs=512 count=8; dd if=/dev/hwrng of=/tmp/b bs=512 count=8; [ $(wc -c </tmp/a) = 4096 ]; ! cmp -s /tmp/a /tmp/b",
+        ANSWER,
+    );
+    power_off(console);
+}
+
+#[test]
+fn address_ping_streams_and_a_forwarded_port() {
+    let Some(linux) = Linux::find("network", &ARM64) else { return };
+    let words = ["-netdev", "user,id=n,hostfwd=tcp:127.0.0.1:0-:7777", "-device", "virtio-net-device,netdev=n"];
+    let console = &mut streams(&linux, &words);
 
     // The port that the host chose is on standard error.
     let text = console.transcript();

@@ -21,34 +21,89 @@ pub fn long() -> bool {
     std::env::var_os("PROTEUS_LONG").is_some_and(|value| value != "0" && !value.is_empty())
 }
 
-/// A file of the guests' cache; without it the test is over.
-pub fn guest(test: &str, name: &str) -> Option<PathBuf> {
-    guest_file(name).inspect_err(|why| eprintln!("SKIPPED {test}: {why}")).ok()
+/// An architecture: its program, its guests, and the machine that they are run on.
+pub struct Architecture {
+    /// Debian's name, and the directory of its guests.
+    pub name: &'static str,
+    /// What its kernel calls it.
+    pub uname: &'static str,
+    program: &'static str,
+    kernel: &'static str,
+    /// Options and their values, unless a test gives others.
+    machine: &'static [(&'static str, &'static str)],
+    console: &'static str,
+    /// What its board's virtio devices are called: `virtio-blk-` and this.
+    pub virtio: &'static str,
+}
+
+/// Arm's `virt`.
+pub static ARM64: Architecture = Architecture {
+    name: "arm64",
+    uname: "aarch64",
+    program: env!("CARGO_BIN_EXE_proteus-system-aarch64"),
+    kernel: "Image",
+    machine: &[("-M", "virt"), ("-cpu", "cortex-a53"), ("-m", "512")],
+    console: "ttyAMA0",
+    virtio: "device",
+};
+
+/// Malta with a 32-bit core.
+pub static MIPSEL: Architecture = Architecture {
+    name: "mipsel",
+    uname: "mips",
+    program: env!("CARGO_BIN_EXE_proteus-system-mipsel"),
+    kernel: "vmlinux",
+    machine: &[("-M", "malta"), ("-cpu", "24Kf"), ("-m", "256")],
+    console: "ttyS0",
+    virtio: "pci",
+};
+
+/// Malta with a 64-bit core.
+pub static MIPS64EL: Architecture = Architecture {
+    name: "mips64el",
+    uname: "mips64",
+    program: env!("CARGO_BIN_EXE_proteus-system-mips64el"),
+    machine: &[("-M", "malta"), ("-cpu", "MIPS64R2-generic"), ("-m", "256")],
+    ..MIPSEL
+};
+
+impl Architecture {
+    /// Its program with these words.
+    pub fn proteus(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.program);
+        command.args(words);
+        if let Ok(more) = std::env::var("PROTEUS_WORDS") {
+            command.args(more.split_whitespace());
+        }
+        if let Some(accel) = std::env::var_os("PROTEUS_ACCEL").filter(|_| !words.contains(&"-accel")) {
+            command.arg("-accel").arg(accel);
+        }
+        command
+    }
+
+    /// A file of its guests; without it the test is over.
+    pub fn guest(&self, test: &str, name: &str) -> Option<PathBuf> {
+        guest_file(&format!("{}/{name}", self.name)).inspect_err(|why| eprintln!("SKIPPED {test}: {why}")).ok()
+    }
 }
 
 /// `proteus-system-aarch64` with these words.
 pub fn proteus(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proteus-system-aarch64"));
-    command.args(words);
-    if let Ok(more) = std::env::var("PROTEUS_WORDS") {
-        command.args(more.split_whitespace());
-    }
-    if let Some(accel) = std::env::var_os("PROTEUS_ACCEL").filter(|_| !words.contains(&"-accel")) {
-        command.arg("-accel").arg(accel);
-    }
-    command
+    ARM64.proteus(words)
 }
 
 /// Debian's kernel and our initramfs; `append` is added to the kernel's command line.
 pub struct Linux {
+    /// What it runs on.
+    pub on: &'static Architecture,
     image: PathBuf,
     initrd: PathBuf,
 }
 
 impl Linux {
     /// The guest, or a message that it is missing.
-    pub fn find(test: &str) -> Option<Self> {
-        Some(Self { image: guest(test, "arm64/Image")?, initrd: guest(test, "arm64/initrd.gz")? })
+    pub fn find(test: &str, on: &'static Architecture) -> Option<Self> {
+        Some(Self { on, image: on.guest(test, on.kernel)?, initrd: on.guest(test, "initrd.gz")? })
     }
 
     /// The files, in this order: kernel, RAM disk.
@@ -56,23 +111,23 @@ impl Linux {
         [&self.image, &self.initrd]
     }
 
-    /// The command that boots it on `virt` with 512 MiB, unless `words` say otherwise.
+    /// The command that boots it on the architecture's machine, unless `words` say otherwise.
     pub fn command(&self, words: &[&str], append: &str) -> Command {
-        let mut command = proteus(words);
-        for (option, value) in [("-M", "virt"), ("-cpu", "cortex-a53"), ("-m", "512")] {
-            if !words.contains(&option) {
+        let mut command = self.on.proteus(words);
+        for (option, value) in self.on.machine {
+            if !words.contains(option) {
                 command.args([option, value]);
             }
         }
         command.arg("-kernel").arg(&self.image).arg("-initrd").arg(&self.initrd);
-        command.args(["-append", &format!("console=ttyAMA0 {append}")]);
+        command.args(["-append", &format!("console={} {append}", self.on.console)]);
         command
     }
 
     /// Starts it and waits for the shell.
     pub fn boot(&self, words: &[&str], append: &str) -> Console {
         let mut console = start(&mut self.command(words, append));
-        prompt(&mut console, &words.join(" "));
+        prompt(&mut console, &format!("{} {}", self.on.name, words.join(" ")));
         console
     }
 }
