@@ -166,6 +166,19 @@ impl BuiltBoard {
         }
     }
 
+    /// What [`BuiltBoard::load`] writes: name, guest physical address and bytes.
+    pub fn loaded(&self) -> Vec<(String, u64, u64)> {
+        let loads = self.loads.iter().map(|l| (l.name.clone(), l.address, l.data().len() as u64 + l.zero));
+        let mirrors = self.mirrors.iter().map(|m| ("boot page".to_string(), m.at, m.len as u64));
+        let tree = self.dtb.iter().map(|d| ("device tree".to_string(), d.address, d.bytes.len() as u64));
+        loads.chain(mirrors).chain(tree).collect()
+    }
+
+    /// Whether [`BuiltBoard::system_powerdown`] does anything.
+    pub fn has_power_button(&self) -> bool {
+        self.power_key.is_some()
+    }
+
     /// Draws the seeds that the guest is given anew for the next [`BuiltBoard::load`].
     pub fn reseed(&mut self, seeds: Seeds) -> Result<(), BoardError> {
         if let Some(dtb) = self.dtb.as_mut().filter(|d| d.seeded) {

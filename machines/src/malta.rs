@@ -449,7 +449,7 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let flash = config.pflash.pop().flatten();
     let started = config.kernel.is_some() || config.firmware.is_some() || flash.is_some() || !entries.is_empty();
     if !started {
-        return Err(refuse("the malta board has nothing to start; give -kernel, or firmware with -bios or -drive if=pflash"));
+        config.firmware = Some(malta_boot::built_in(big_endian));
     }
     let mut seed_digits = None;
     let mut mirrors = vec![];

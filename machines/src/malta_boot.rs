@@ -18,7 +18,11 @@ use crate::error::{BoardError, refuse};
 /// The boot program, for each byte order.
 const BIG: &[u8] = include_bytes!("../../firmware/malta-boot/malta-boot-be.bin");
 const LITTLE: &[u8] = include_bytes!("../../firmware/malta-boot/malta-boot-le.bin");
-/// Where in it the board's revision is, and the words that it puts into registers.
+
+/// The firmware that runs when the user gives nothing to start, as it is in a file for `-bios`.
+const FIRMWARE_BIG: &[u8] = include_bytes!("../../firmware/mips/proteus-mips-be.bin");
+const FIRMWARE_LITTLE: &[u8] = include_bytes!("../../firmware/mips/proteus-mips-le.bin");
+/// Where in the boot program the board's revision is, and the words that it puts into registers.
 pub(crate) const REVISION_AT: usize = 0x10;
 const PARAMETERS_AT: usize = 0xf00;
 
@@ -171,6 +175,11 @@ fn environment(arguments: &[&str], variables: &[(&str, &str)], big_endian: bool)
     // A zero ends it, for there is room for more.
     strings[..table.len()].copy_from_slice(&table);
     (strings, seed_at)
+}
+
+/// The firmware for when the user gives nothing.
+pub(crate) fn built_in(big_endian: bool) -> Firmware {
+    Firmware { name: "built-in firmware".into(), bytes: if big_endian { FIRMWARE_BIG } else { FIRMWARE_LITTLE }.to_vec() }
 }
 
 /// What `-bios` gives, as it is in the flash memory.

@@ -250,10 +250,20 @@ fn a_program_of_the_loader_device_is_started_too() {
 }
 
 #[test]
+fn without_anything_the_built_in_firmware_is_in_the_flash() {
+    for big_endian in [false, true] {
+        let mut c = config(false, big_endian);
+        c.firmware = None;
+        let board = build(c);
+        assert!(board.loads.iter().any(|l| l.name == "built-in firmware"), "{big_endian}");
+        assert_eq!(start(&board), 0xffff_ffff_bfc0_0000);
+    }
+}
+
+#[test]
 fn what_cannot_be_is_refused_by_name() {
     type Change = fn(&mut BoardConfig);
     let cases: &[(Change, &str)] = &[
-        (|c| c.firmware = None, "nothing to start"),
         (|c| c.cpu.model = "cortex-a53".into(), "takes one of: 4Kc"),
         (|c| c.cpu.architecture = Architecture::Aarch64, "a MIPS processor"),
         (|c| c.cores = 2, "one core"),

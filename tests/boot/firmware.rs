@@ -66,3 +66,49 @@ fn the_self_test_passes_and_the_prompt_answers() {
         ends(console, 0);
     }
 }
+
+/// The same on the Malta board: both widths and byte orders, and without what a processor may lack.
+#[test]
+fn the_self_test_of_mips_passes_and_the_prompt_answers() {
+    const MIPS: &str = env!("CARGO_BIN_EXE_proteus-system-mips");
+    const MIPSEL: &str = env!("CARGO_BIN_EXE_proteus-system-mipsel");
+    const MIPS64: &str = env!("CARGO_BIN_EXE_proteus-system-mips64");
+    const MIPS64EL: &str = env!("CARGO_BIN_EXE_proteus-system-mips64el");
+    const CASES: &[(&str, &[&str], &str)] = &[
+        (MIPS, &[], "MIPS32 release 2 24K"),
+        (MIPSEL, &["-icount", "shift=0"], "MIPS32 release 2 24K"),
+        (MIPSEL, &["-m", "1G", "-accel", "interpreter"], "MIPS32 release 2 24K"),
+        (MIPSEL, &["-cpu", "24Kc"], "no FPU"),
+        (MIPS64, &[], "MIPS64 release 2 generic"),
+        (MIPS64, &["-cpu", "5KEf", "-accel", "tcg,compile-after=1"], "MIPS64 release 2 5KE"),
+        (MIPS64EL, &[], "little-endian, 64 TLB entries"),
+    ];
+    for (program, more, processor) in CASES {
+        let what = format!("{program} {}", more.join(" "));
+        let mut console = start(Command::new(program).args(["-M", "malta", "-nographic"]).args(*more));
+        let console = &mut console;
+        expect(console, processor, BOOT);
+        expect(console, if more.contains(&"1G") { "memory: 1024 MiB" } else { "memory: 128 MiB" }, ANSWER);
+        expect(console, "pci 0a.1: 8086:7111 IDE", ANSWER);
+        self_test(console, &what);
+        figure(&format!("firmware prompt [{what}]"), expect(console, "proteus> ", ANSWER).at);
+        for (line, answer) in [
+            ("help\n", "turn it off"),
+            ("peek 0xbfc00010\n", "0xbfc00010: 0x00000420"),
+            ("poke 0x80200000 0x41424344\n", "proteus> "),
+            ("dump 0x80200000 4\n", if what.contains("el ") { "44 43 42 41" } else { "41 42 43 44" }),
+            ("peek 0x80200001\n", "peek: address error, load at address 0x80200001"),
+            // The second one is the answer.
+            ("echo all there\n", "all there"),
+            ("\n", "all there"),
+            ("reboot\n", "Proteus MIPS firmware"),
+        ] {
+            send(console, line);
+            expect(console, answer, ANSWER);
+        }
+        self_test(console, &what);
+        expect(console, "proteus> ", ANSWER);
+        send(console, "poweroff\n");
+        ends(console, 0);
+    }
+}

@@ -8,6 +8,7 @@
 //! (`cargo nextest run --release --test boot --no-capture` shows it).
 #![forbid(unsafe_code)]
 
+mod bare_mips;
 mod big_endian;
 mod chardev;
 mod determinism;

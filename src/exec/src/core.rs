@@ -281,14 +281,24 @@ impl<T: Target> Core<T> {
         if let Some(phys) = self.tlb.fetch(pc) {
             return Ok(phys);
         }
-        let t = T::translate(self, pc, Access::Fetch, false)?;
+        let t = T::translate(self, pc, Access::Fetch, false);
+        match &t {
+            Ok(t) => tracing::trace!(target: "mmu", "CPU#{}: Fetch {pc:016x} -> {:016x}, page {:#x}", self.id.0, t.phys, t.size),
+            Err(e) => tracing::trace!(target: "mmu", "CPU#{}: Fetch {pc:016x} -> {e:?}", self.id.0),
+        }
+        let t = t?;
         self.tlb.fill_fetch(pc, t.phys & PAGE_MASK, t.size);
         Ok(t.phys)
     }
 
     /// Translates, checks alignment, and enters RAM pages in the TLB.
     fn resolve(&mut self, address: u64, m: Mem, access: Access) -> Result<(Translation, Option<Memory>), T::Exception> {
-        let t = T::translate(self, address, access, m.unprivileged)?;
+        let t = T::translate(self, address, access, m.unprivileged);
+        match &t {
+            Ok(t) => tracing::trace!(target: "mmu", "CPU#{}: {access:?} {address:016x} -> {:016x}, page {:#x}", self.id.0, t.phys, t.size),
+            Err(e) => tracing::trace!(target: "mmu", "CPU#{}: {access:?} {address:016x} -> {e:?}", self.id.0),
+        }
+        let t = t?;
         let watched = self.debug.watches_page(address);
         if watched && self.watched(address, m, access) {
             // Any exception: the debugger's stop comes before it.

@@ -5,6 +5,7 @@ use crate::block::{self, Blocks, Key, Op};
 use crate::core::Core;
 use crate::debug::Watchpoint;
 use crate::jump;
+use crate::log;
 use crate::region::{self, Compiled, Left, Tier};
 use crate::system::Message;
 use crate::target::{Access, BusError, MODE_SLOT, Step, Target};
@@ -45,6 +46,8 @@ pub struct Cpu<T: Target> {
     pub start: Option<Start<T>>,
     /// Blocks interpreted until finished code is asked for.
     poll: u32,
+    /// Every block is logged, so none is compiled.
+    logged: bool,
 }
 
 /// Blocks interpreted between two looks for finished code.
@@ -54,12 +57,16 @@ impl<T: Target> Cpu<T> {
     /// A core run by the interpreter, and by `tier` where one is given.
     pub fn new(core: Box<Core<T>>, tier: Option<Box<dyn Tier<T>>>, thresholds: Thresholds) -> Cpu<T> {
         let stub = tier.as_ref().map_or(0, |t| t.exit_stub());
-        Cpu { core, blocks: Blocks::default(), tier, stub, thresholds, start: None, poll: POLL }
+        Cpu { core, blocks: Blocks::default(), tier, stub, thresholds, start: None, poll: POLL, logged: false }
     }
 
     /// Runs at most `budget` instructions; stops at exactly that many in deterministic runs, and
     /// at the end of the block otherwise.
     pub fn run(&mut self, budget: i64) -> Stop {
+        if log::wanted() != self.logged {
+            self.logged = !self.logged;
+            self.forget();
+        }
         let stop = self.run_inner(budget);
         let core = &mut *self.core;
         core.retired += (core.granted - core.run.budget) as u64;
@@ -255,7 +262,10 @@ impl<T: Target> Cpu<T> {
         }
         let core = &mut *self.core;
         match block::decode(core, key.pc, key.phys, key.mode) {
-            Some(b) => Some(self.blocks.insert(b).0),
+            Some(b) => {
+                log::decoded(core, &b);
+                Some(self.blocks.insert(b).0)
+            }
             None => {
                 let e = T::bus_error(core, key.pc, Access::Fetch, BusError::External);
                 core.run.budget -= 1;
@@ -280,11 +290,14 @@ impl<T: Target> Cpu<T> {
             return true;
         };
         block.count = block.count.saturating_add(1);
-        if block.count >= self.thresholds.compile && block.count.is_power_of_two() && self.tier.is_some() {
+        if block.count >= self.thresholds.compile && block.count.is_power_of_two() && self.tier.is_some() && !self.logged {
             self.offer(index);
         }
         let Some(block) = self.blocks.get(index) else { return true };
         let core = &mut *self.core;
+        if self.logged {
+            log::executed(core, block.key.pc, block.key.mode);
+        }
         let n = block.ops.len();
         // The block is run with its last instruction, and that is in a delay slot.
         let mut slot = T::LAYOUT.delay.is_some() && block.slot;
@@ -464,7 +477,7 @@ impl<T: Target> Cpu<T> {
 
     /// Puts compiled code in place, where memory still holds what it was compiled from.
     fn install(&mut self, c: Compiled) {
-        if !region::still_there(&self.core, &c.source) {
+        if self.logged || !region::still_there(&self.core, &c.source) {
             return;
         }
         let Some(index) = self.blocks.find(c.source.entry) else { return };

@@ -12,6 +12,7 @@ pub mod debug;
 mod eval;
 pub mod fp;
 pub mod jump;
+mod log;
 pub mod ops;
 pub mod prim;
 pub mod region;

@@ -85,9 +85,47 @@ impl Description {
     }
 }
 
+/// The general registers (those of the first feature) in lines, the pc first; `read` gives a value
+/// by number. A name's number has two digits, as in `X07`.
+pub fn dump(description: &Description, mut read: impl FnMut(usize) -> Option<u128>) -> String {
+    let Some(general) = description.features.first() else { return String::new() };
+    let name = |name: &str| {
+        let name = name.to_uppercase();
+        let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let (word, number) = name.split_at(name.len() - digits);
+        if digits == 1 { format!("{word}0{number}") } else { name }
+    };
+    let numbers = 0..general.registers.len();
+    let order = numbers.clone().filter(|n| *n == description.pc).chain(numbers.filter(|n| *n != description.pc));
+    let words = general.registers.iter().filter(|r| r.bits == 8 * description.pointer);
+    let width = words.map(|r| name(&r.name).len()).max().unwrap_or(0);
+    let in_line = if description.pointer == 8 { 3 } else { 4 };
+    let mut out = String::new();
+    for (place, n) in order.enumerate() {
+        let register = &general.registers[n];
+        let digits = register.bits as usize / 4;
+        let value = read(n).map_or_else(|| "?".repeat(digits), |v| format!("{v:0digits$x}"));
+        let end = if place % in_line == in_line - 1 { '\n' } else { ' ' };
+        out.push_str(&format!("{:>width$}={value}{end}", name(&register.name)));
+    }
+    let line = out.trim_end().len();
+    out.truncate(line);
+    out.push('\n');
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn registers_are_shown_in_lines_with_the_pc_first() {
+        let registers = ["x0", "x10", "sp", "pc"].map(|n| Register::new(n, 64, "int")).into_iter().chain([Register::new("cpsr", 32, "int")]).collect();
+        let feature = Feature { name: "core", types: "", registers };
+        let d = Description { architecture: "", triple: "", big: false, pointer: 8, features: vec![feature], pc: 3, sp: 2, general: 5, watch_before: true };
+        let text = dump(&d, |n| (n != 1).then_some(n as u128));
+        assert_eq!(text, " PC=0000000000000003 X00=0000000000000000 X10=????????????????\n SP=0000000000000002 CPSR=00000004\n");
+    }
 
     #[test]
     fn values_are_in_the_guests_byte_order() {

@@ -105,6 +105,8 @@ pub trait Runner: Send + Sync {
     fn power_down(&self);
     /// Ends the run.
     fn quit(&self);
+    /// The host's ids of the threads that execute the cores, by core.
+    fn threads(&self) -> Vec<u64>;
     /// The state of the run.
     fn state(&self) -> RunState;
     /// Calls `f` with what happens from now on, on the run loop's thread: it must not wait.

@@ -1,6 +1,6 @@
 //! The two ways to run a machine's cores.
 //!
-//! [`run_threads`]: a thread a core; time follows the host clock. [`run_turns`]: the cores take
+//! [`Workers`]: a thread a core; time follows the host clock. [`run_turns`]: the cores take
 //! turns on the calling thread, virtual time is made of executed instructions and jumps to the
 //! next alarm when every core idles; two runs are the same to the last bit.
 
@@ -9,8 +9,11 @@ use crate::cpu::Stop;
 use crate::vcpu::Vcpu;
 use parking_lot::{Condvar, Mutex};
 use proteus_model::{CoreId, Machine, SystemRequest};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Instructions that a core runs between two looks at its kick flag, in threads: bounds how long
@@ -102,43 +105,85 @@ pub fn connect(machine: &Machine, bell: &Arc<Bell>) {
     machine.set_event_waker(move || b.ring());
 }
 
-/// Runs each core on a thread of its own until the guest or the host ends it. The cores come
-/// back, stopped between two instructions.
-pub fn run_threads(machine: &Arc<Machine>, cpus: Vec<Box<dyn Vcpu>>, bell: &Arc<Bell>) -> (Vec<Box<dyn Vcpu>>, Outcome) {
-    let quit = Arc::new(AtomicBool::new(false));
-    let hit = Arc::new(AtomicU32::new(NOBODY));
-    let lines: Vec<_> = cpus.iter().map(|c| c.lines().clone()).collect();
-    machine.clock().resume();
-    let threads: Vec<_> = cpus
-        .into_iter()
-        .map(|cpu| {
-            let (quit, hit, bell) = (quit.clone(), hit.clone(), bell.clone());
-            std::thread::Builder::new().name(format!("core {}", cpu.id().0)).spawn(move || {
-                let guard = RingOnPanic(&bell);
-                let cpu = core_thread(cpu, &quit, &hit, &bell);
-                std::mem::forget(guard);
-                cpu
-            })
-        })
-        .collect();
-    let outcome = watch(machine, bell, &hit, &threads);
-    quit.store(true, SeqCst);
-    for l in &lines {
-        l.kick();
+/// What all cores of one run look at.
+struct Flags {
+    quit: AtomicBool,
+    hit: AtomicU32,
+    bell: Arc<Bell>,
+}
+
+/// A core for its thread to run, and the way back.
+struct Job {
+    cpu: Box<dyn Vcpu>,
+    flags: Arc<Flags>,
+    back: Sender<Box<dyn Vcpu>>,
+}
+
+/// The thread of a core.
+struct Worker {
+    jobs: SyncSender<Job>,
+    thread: JoinHandle<()>,
+    id: u64,
+}
+
+/// Threads for the cores of a machine, one for each. They last from one run to the next, so that
+/// who pins them to processors of the host or counts their time may go by their ids.
+pub struct Workers(Vec<Worker>);
+
+impl Workers {
+    /// Starts the threads of so many cores; `id` gives the host's id of the thread that calls it.
+    pub fn start(cores: usize, id: fn() -> u64) -> io::Result<Workers> {
+        (0..cores).map(|n| Worker::start(n, id)).collect::<io::Result<_>>().map(Workers)
     }
-    let mut broken = false;
-    let cpus = threads
-        .into_iter()
-        .filter_map(|t| match t.map(|t| t.join()) {
-            Ok(Ok(cpu)) => Some(cpu),
-            _ => {
-                broken = true;
-                None
+
+    /// The host's ids of the threads, by core.
+    pub fn ids(&self) -> Vec<u64> {
+        self.0.iter().map(|w| w.id).collect()
+    }
+
+    /// Runs each core on its thread until the guest or the host ends it. The cores come back,
+    /// stopped between two instructions.
+    pub fn run(&self, machine: &Arc<Machine>, cpus: Vec<Box<dyn Vcpu>>, bell: &Arc<Bell>) -> (Vec<Box<dyn Vcpu>>, Outcome) {
+        let flags = Arc::new(Flags { quit: AtomicBool::new(false), hit: AtomicU32::new(NOBODY), bell: bell.clone() });
+        let lines: Vec<_> = cpus.iter().map(|c| c.lines().clone()).collect();
+        machine.clock().resume();
+        let (back, finished) = channel();
+        // A thread that has died, or is missing, is seen by the count of the cores that come back.
+        for (worker, cpu) in self.0.iter().zip(cpus) {
+            let _ = worker.jobs.send(Job { cpu, flags: flags.clone(), back: back.clone() });
+        }
+        drop(back);
+        let outcome = watch(machine, &flags, &self.0);
+        flags.quit.store(true, SeqCst);
+        for l in &lines {
+            l.kick();
+        }
+        let mut cpus: Vec<_> = finished.into_iter().collect();
+        cpus.sort_by_key(|cpu| cpu.id().0);
+        machine.clock().pause();
+        let outcome = if cpus.len() == lines.len() { outcome } else { Outcome::Broken };
+        (cpus, outcome)
+    }
+}
+
+impl Worker {
+    fn start(core: usize, id: fn() -> u64) -> io::Result<Worker> {
+        let (jobs, inbox) = sync_channel::<Job>(1);
+        let (tell, told) = sync_channel(1);
+        let run = move || {
+            // Who starts the thread waits for it.
+            let _ = tell.send(id());
+            while let Ok(Job { cpu, flags, back }) = inbox.recv() {
+                let guard = RingOnPanic(&flags.bell);
+                let cpu = core_thread(cpu, &flags);
+                std::mem::forget(guard);
+                // The run may have been given up.
+                let _ = back.send(cpu);
             }
-        })
-        .collect();
-    machine.clock().pause();
-    (cpus, if broken { Outcome::Broken } else { outcome })
+        };
+        let thread = std::thread::Builder::new().name(format!("core {core}")).spawn(run)?;
+        Ok(Worker { jobs, thread, id: told.recv().map_err(io::Error::other)? })
+    }
 }
 
 struct RingOnPanic<'a>(&'a Bell);
@@ -150,7 +195,8 @@ impl Drop for RingOnPanic<'_> {
 }
 
 /// The watching thread's loop: alarms, events and requests.
-fn watch<T, E>(machine: &Machine, bell: &Bell, hit: &AtomicU32, threads: &[Result<std::thread::JoinHandle<T>, E>]) -> Outcome {
+fn watch(machine: &Machine, flags: &Flags, workers: &[Worker]) -> Outcome {
+    let (bell, hit) = (&flags.bell, &flags.hit);
     loop {
         machine.run_alarms(machine.clock().now());
         machine.deliver_events();
@@ -164,7 +210,7 @@ fn watch<T, E>(machine: &Machine, bell: &Bell, hit: &AtomicU32, threads: &[Resul
         if bell.stopping() {
             return Outcome::Stopped;
         }
-        if threads.iter().any(|t| t.as_ref().map_or(true, |t| t.is_finished())) {
+        if workers.iter().any(|w| w.thread.is_finished()) {
             return Outcome::Broken;
         }
         let deadline = machine.next_alarm().and_then(|at| machine.clock().instant(at));
@@ -172,11 +218,14 @@ fn watch<T, E>(machine: &Machine, bell: &Bell, hit: &AtomicU32, threads: &[Resul
     }
 }
 
-fn core_thread(mut cpu: Box<dyn Vcpu>, quit: &AtomicBool, hit: &AtomicU32, bell: &Bell) -> Box<dyn Vcpu> {
+fn core_thread(mut cpu: Box<dyn Vcpu>, flags: &Flags) -> Box<dyn Vcpu> {
+    let Flags { quit, hit, bell } = flags;
     let (system, lines, id) = (cpu.system().clone(), cpu.lines().clone(), cpu.id());
     cpu.set_clock(None);
     system.set_idle(id, false);
-    while !quit.load(SeqCst) {
+    // Once whatever happens: a core whose breakpoint is met again and again must not keep the others
+    // from going on.
+    loop {
         lines.take_kick();
         let stop = cpu.run(SLICE);
         match stop {
@@ -198,6 +247,9 @@ fn core_thread(mut cpu: Box<dyn Vcpu>, quit: &AtomicBool, hit: &AtomicU32, bell:
                 }
                 system.set_idle(id, false);
             }
+        }
+        if quit.load(SeqCst) {
+            break;
         }
     }
     system.set_idle(id, true);
@@ -268,6 +320,9 @@ pub fn run_turns(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell
     }
 }
 
+/// How long a single step may wait for an interrupt before whoever asked for it is listened to.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 /// A debugger's single step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
@@ -279,14 +334,16 @@ pub struct Step {
     pub others: bool,
 }
 
-/// Executes one instruction of one core. Time goes on as in a run: by
-/// the instruction with `icount`, and otherwise by the host's clock. A core that waits for an
-/// interrupt gets the time until one comes. `None` where the step is done.
+/// Executes one instruction of one core. Time goes on as in a run: by the instruction with
+/// `icount`, and otherwise by the host's clock. A core that waits for an interrupt gets the time
+/// until one comes, but no more than [`PATIENCE`] of the host's: `Some(Outcome::Stopped)` says that it
+/// still waits. `None` where the step is done.
 pub fn step(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell, icount: Option<Icount>, step: Step) -> Option<Outcome> {
     let clock = machine.clock().clone();
     if icount.is_none() {
         clock.resume();
     }
+    let patience = Instant::now() + PATIENCE;
     let outcome = loop {
         if step.others
             && let Some(core) = run_others(machine, cpus, step.core, icount)
@@ -314,12 +371,15 @@ pub fn step(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell, ico
             _ if bell.stopping() => break Some(Outcome::Stopped),
             (None, Stop::Halted) => match (machine.next_alarm(), icount) {
                 (Some(at), Some(icount)) if !icount.sleep => clock.set(now.max(at)),
+                _ if Instant::now() >= patience => break Some(Outcome::Stopped),
                 (Some(at), Some(_)) => {
-                    bell_wait(bell, Duration::from_nanos(at.saturating_sub(now)));
-                    clock.set(now.max(at));
+                    let wait = Duration::from_nanos(at.saturating_sub(now));
+                    let patient = wait <= PATIENCE;
+                    bell_wait(bell, wait.min(PATIENCE));
+                    clock.set(if patient { now.max(at) } else { now + PATIENCE.as_nanos() as u64 });
                 }
-                (Some(at), None) => bell.wait(clock.instant(at)),
-                (None, _) => bell_wait(bell, Duration::MAX),
+                (Some(at), None) => bell.wait(clock.instant(at).map(|at| at.min(patience))),
+                (None, _) => bell_wait(bell, PATIENCE),
             },
             // Kicked before it began: once more.
             (None, Stop::Budget | Stop::Kicked | Stop::Off) => {}

@@ -4,6 +4,7 @@ use crate::core::Core;
 use crate::ops::Slot;
 use crate::registers::Description;
 use crate::scan::Seen;
+use crate::vcpu::Facts;
 use proteus_float::Env;
 
 /// Words in a core's register state; a power of two, so that a slot needs no bounds check.
@@ -189,6 +190,12 @@ pub trait Target: Sized + Send + 'static {
     fn read_register(core: &mut Core<Self>, number: usize) -> Option<u128>;
     /// Sets a register; false where there is none, or it cannot be set.
     fn write_register(core: &mut Core<Self>, number: usize, value: u128) -> bool;
+
+    /// What the architecture has to tell people of its state, in lines of text; `None` where it has
+    /// nothing of the kind.
+    fn facts(_core: &mut Core<Self>, _what: Facts) -> Option<String> {
+        None
+    }
 
     /// Puts the core into its reset state.
     fn reset(core: &mut Core<Self>);

@@ -62,8 +62,22 @@ pub trait Vcpu: Send {
     fn write_memory(&mut self, address: u64, from: &[u8]) -> usize;
     /// Writes guest physical memory, read-only memory too; gives the bytes written.
     fn write_physical(&mut self, phys: u64, from: &[u8]) -> usize;
+    /// What the architecture has to tell people of its state; `None` where it has nothing of the
+    /// kind.
+    fn facts(&mut self, what: Facts) -> Option<String>;
     /// Back to the state in which the machine starts it. Memory has been loaded.
     fn reset(&mut self);
+}
+
+/// What a core tells people of itself, in lines of text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Facts {
+    /// Its mode, in a line, to stand under its registers.
+    Mode,
+    /// The entries of its TLB, where software can see them.
+    Tlb,
+    /// What is mapped at which virtual addresses.
+    Mappings,
 }
 
 /// Calls `f` for the pieces of `len` bytes at `address` that lie in one page each, until one fails;
@@ -174,6 +188,9 @@ impl<T: Target> Vcpu for Cpu<T> {
             core.system.code_written(core.id, at, bytes);
             Some(())
         })
+    }
+    fn facts(&mut self, what: Facts) -> Option<String> {
+        T::facts(&mut self.core, what)
     }
     fn reset(&mut self) {
         self.read_mail();

@@ -1,7 +1,7 @@
 //! Packets of GDB's remote serial protocol as bytes: what goes by gdbstub and what does not.
 //!
-//! gdbstub takes no packets of others. Those that QEMU's debuggers know (`qqemu.`) and
-//! `qXfer:threads` are taken out of the stream before it, and answered here.
+//! gdbstub takes no packets of others. Those that QEMU's debuggers know (`qqemu.`),
+//! `qXfer:threads` and what LLDB asks for are taken out of the stream before it, and answered here.
 
 /// The longest packet that is looked into; a longer one goes by.
 const LONGEST: usize = 1 << 17;
@@ -23,7 +23,7 @@ pub struct Incoming {
 
 /// Whether a packet is answered here.
 fn is_ours(body: &[u8]) -> bool {
-    [&b"qqemu."[..], b"Qqemu.", b"qXfer:threads:read:"].iter().any(|start| body.starts_with(start))
+    [&b"qqemu."[..], b"Qqemu.", b"qXfer:threads:read:", b"qHostInfo", b"qMemoryRegionInfo:", b"qWatchpointSupportInfo:"].iter().any(|start| body.starts_with(start))
 }
 
 impl Incoming {
@@ -109,12 +109,7 @@ mod tests {
         let qqemu = packet(b"qqemu.PhyMemMode");
         let g = packet(b"g");
         let all = [b"+", &qqemu[..], b"\x03", &g[..]].concat();
-        let want = [
-            Piece::Through(b"+".to_vec()),
-            Piece::Ours(b"qqemu.PhyMemMode".to_vec()),
-            Piece::Through(b"\x03".to_vec()),
-            Piece::Through(g.clone()),
-        ];
+        let want = [Piece::Through(b"+".to_vec()), Piece::Ours(b"qqemu.PhyMemMode".to_vec()), Piece::Through(b"\x03".to_vec()), Piece::Through(g.clone())];
         assert_eq!(pieces(&all), want);
         // A wrong checksum is gdbstub's to complain of.
         let mut wrong = qqemu.clone();

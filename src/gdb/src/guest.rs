@@ -2,13 +2,12 @@
 
 use crate::xml;
 use gdbstub::arch::{self, Arch};
-use gdbstub::common::{Endianness, Signal, Tid};
+use gdbstub::common::{Signal, Tid};
 use gdbstub::outputln;
 use gdbstub::target::ext::base::BaseOps;
 use gdbstub::target::ext::base::multithread::*;
 use gdbstub::target::ext::base::single_register_access::{SingleRegisterAccess, SingleRegisterAccessOps};
 use gdbstub::target::ext::breakpoints::*;
-use gdbstub::target::ext::host_info::{HostInfo, HostInfoOps, HostInfoResponse};
 use gdbstub::target::ext::memory_map::{MemoryMap, MemoryMapOps};
 use gdbstub::target::ext::monitor_cmd::{ConsoleOutput, MonitorCmd, MonitorCmdOps};
 use gdbstub::target::ext::target_description_xml_override::{TargetDescriptionXmlOverride, TargetDescriptionXmlOverrideOps};
@@ -113,7 +112,7 @@ pub struct Guest {
     runner: Arc<dyn Runner>,
     hmp: Hmp,
     /// The registers of the first core; all have the same.
-    pub description: Description,
+    pub description: Arc<Description>,
     /// How many cores there are.
     pub cores: usize,
     /// Addresses are guest physical ones.
@@ -142,7 +141,7 @@ impl Guest {
         Some(Guest {
             runner,
             hmp,
-            description,
+            description: Arc::new(description),
             cores,
             physical: false,
             step_interrupts: false,
@@ -208,6 +207,41 @@ impl Guest {
         true
     }
 
+    /// The answer to LLDB's `qHostInfo`.
+    fn host_info(&self) -> Vec<u8> {
+        let d = &self.description;
+        let triple: String = d.triple.bytes().map(|b| format!("{b:02x}")).collect();
+        let (endian, when) = (if d.big { "big" } else { "little" }, if d.watch_before { "before" } else { "after" });
+        format!("triple:{triple};endian:{endian};ptrsize:{};watchpoint_exceptions_received:{when};", d.pointer).into_bytes()
+    }
+
+    /// The answer to LLDB's `qMemoryRegionInfo`: what is at an address, and after it in the same way,
+    /// by virtual address. A longer region is told of in parts.
+    fn region(&self, address: u64) -> Option<Vec<u8>> {
+        const PAGE: u64 = 4096;
+        const PAGES: u64 = 1024;
+        let last = u64::MAX >> (64 - 8 * self.description.pointer);
+        if address > last {
+            return None;
+        }
+        let (start, limit) = (address & !(PAGE - 1), PAGES.min((last - address) / PAGE + 1));
+        let (length, mapped) = self
+            .look(move |v| {
+                let machine = v.machine.clone();
+                let cpu = v.cpus.first_mut()?;
+                let space = machine.space();
+                let mut kind = |n: u64| match cpu.translate(start.wrapping_add(n * PAGE)).and_then(|phys| space.find(phys)) {
+                    Some(Mapping::Ram { read_only, .. }) => Some(read_only),
+                    _ => None,
+                };
+                let first = kind(0);
+                Some(((1..limit).find(|n| kind(*n) != first).unwrap_or(limit) * PAGE, first))
+            })
+            .ok()??;
+        let permissions = mapped.map_or("", |read_only| if read_only { "permissions:rx;" } else { "permissions:rwx;" });
+        Some(format!("start:{start:x};size:{length:x};{permissions}").into_bytes())
+    }
+
     /// Answers a packet that gdbstub does not know.
     pub fn extension(&mut self, body: &[u8]) -> Vec<u8> {
         let text = String::from_utf8_lossy(body);
@@ -215,12 +249,23 @@ impl Guest {
         if let Some(range) = text.strip_prefix("qXfer:threads:read::") {
             return crate::filter::part(xml::threads(self.cores).as_bytes(), range).unwrap_or_else(|| b"E01".to_vec());
         }
+        if let Some(address) = text.strip_prefix("qMemoryRegionInfo:") {
+            return u64::from_str_radix(address, 16).ok().and_then(|at| self.region(at)).unwrap_or_else(|| b"E01".to_vec());
+        }
         // The bits are QEMU's: 1 step, 2 without interrupts, 4 without timers.
         match &*text {
             "qqemu.sstepbits" => b"ENABLE=1,NOIRQ=2,NOTIMER=4".to_vec(),
-            "qqemu.sstep" => if self.step_interrupts { b"0x1".to_vec() } else { b"0x7".to_vec() },
+            "qqemu.sstep" => {
+                if self.step_interrupts {
+                    b"0x1".to_vec()
+                } else {
+                    b"0x7".to_vec()
+                }
+            }
             "qqemu.Supported" => b"sstepbits;sstep;PhyMemMode".to_vec(),
             "qqemu.PhyMemMode" => on(self.physical),
+            "qHostInfo" => self.host_info(),
+            "qWatchpointSupportInfo:" => format!("num:{MOST};").into_bytes(),
             "Qqemu.PhyMemMode:0" | "Qqemu.PhyMemMode:1" => {
                 self.physical = text.ends_with('1');
                 b"OK".to_vec()
@@ -282,9 +327,6 @@ impl Target for Guest {
         Some(self)
     }
     fn support_memory_map(&mut self) -> Option<MemoryMapOps<'_, Self>> {
-        Some(self)
-    }
-    fn support_host_info(&mut self) -> Option<HostInfoOps<'_, Self>> {
         Some(self)
     }
 }
@@ -539,14 +581,5 @@ impl TargetDescriptionXmlOverride for Guest {
 impl MemoryMap for Guest {
     fn memory_map_xml(&self, offset: u64, length: usize, buf: &mut [u8]) -> TargetResult<usize, Self> {
         Ok(copy_part(&xml::memory_map(&self.roms), offset, length, buf))
-    }
-}
-
-impl HostInfo for Guest {
-    fn host_info(&self, write_item: &mut dyn FnMut(&HostInfoResponse<'_>)) -> Result<(), Over> {
-        write_item(&HostInfoResponse::Triple(self.description.triple));
-        write_item(&HostInfoResponse::Endianness(if self.description.big { Endianness::Big } else { Endianness::Little }));
-        write_item(&HostInfoResponse::PointerSize(self.description.pointer as usize));
-        Ok(())
     }
 }

@@ -7,7 +7,8 @@ use std::fmt::Write;
 pub fn target(description: &Description, annex: &str) -> Option<String> {
     const HEAD: &str = "<?xml version=\"1.0\"?>\n";
     if annex == "target.xml" {
-        let mut out = format!("{HEAD}<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n<architecture>{}</architecture>\n", description.architecture);
+        let mut out =
+            format!("{HEAD}<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n<target version=\"1.0\">\n<architecture>{}</architecture>\n", description.architecture);
         for n in 0..description.features.len() {
             let _ = writeln!(out, "<xi:include href=\"feature{n}.xml\"/>");
         }
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn registers_are_numbered_over_all_features() {
-        let one = |name, r: &str| Feature { name, types: "", registers: vec![Register::new(r, 64, "int"), Register::new(format!("{r}b"), 32, "int").group("g")] };
+        let one =
+            |name, r: &str| Feature { name, types: "", registers: vec![Register::new(r, 64, "int"), Register::new(format!("{r}b"), 32, "int").group("g")] };
         let d = Description {
             architecture: "a",
             triple: "",
@@ -100,7 +102,12 @@ mod tests {
     #[test]
     fn the_memory_map_has_no_holes() {
         let map = memory_map(&[(0x4000, 0x1000), (0, 0x1000), (0x800, 0x10)]);
-        let want = ["\"rom\" start=\"0x0\" length=\"0x1000\"", "\"ram\" start=\"0x1000\" length=\"0x3000\"", "\"rom\" start=\"0x4000\"", "\"ram\" start=\"0x5000\" length=\"0xffffffffffffafff\""];
+        let want = [
+            "\"rom\" start=\"0x0\" length=\"0x1000\"",
+            "\"ram\" start=\"0x1000\" length=\"0x3000\"",
+            "\"rom\" start=\"0x4000\"",
+            "\"ram\" start=\"0x5000\" length=\"0xffffffffffffafff\"",
+        ];
         for piece in want {
             assert!(map.contains(piece), "{piece}: {map}");
         }

@@ -63,9 +63,48 @@ impl Emulator {
     }
 }
 
+/// A guest: which programs run it, its kernel, and the machine.
+#[derive(Debug)]
+struct Row {
+    /// Its name on the command line, and the directory of its files in the cache.
+    name: &'static str,
+    /// What the programs' names end with.
+    target: &'static str,
+    kernel: &'static str,
+    machine: &'static [&'static str],
+    append: &'static str,
+}
+
+/// Every guest. No network card: QEMU's default ones need a ROM file that may not be installed, and
+/// so does the graphics card of Malta.
+const GUESTS: &[Row] = &[
+    Row {
+        name: "arm64",
+        target: "aarch64",
+        kernel: "Image",
+        machine: &["-M", "virt", "-cpu", "cortex-a53", "-m", "512", "-nographic", "-nic", "none"],
+        append: "console=ttyAMA0",
+    },
+    Row {
+        name: "mipsel",
+        target: "mipsel",
+        kernel: "vmlinux",
+        machine: &["-M", "malta", "-cpu", "24Kf", "-m", "256", "-nographic", "-vga", "none", "-nic", "none"],
+        append: "console=ttyS0",
+    },
+    Row {
+        name: "mips64el",
+        target: "mips64el",
+        kernel: "vmlinux",
+        machine: &["-M", "malta", "-cpu", "MIPS64R2-generic", "-m", "256", "-nographic", "-vga", "none", "-nic", "none"],
+        append: "console=ttyS0",
+    },
+];
+
 /// A guest and the machine it is run on.
 #[derive(Debug)]
 pub struct GuestImage {
+    target: &'static str,
     kernel: PathBuf,
     initrd: PathBuf,
     machine: &'static [&'static str],
@@ -75,16 +114,17 @@ pub struct GuestImage {
 impl GuestImage {
     /// The guest of this name, from the cache.
     pub fn find(name: &str) -> Result<Self, Error> {
-        match name {
-            "arm64" => Ok(Self {
-                kernel: proteus_guests::guest_file("arm64/Image")?,
-                initrd: proteus_guests::guest_file("arm64/initrd.gz")?,
-                // No network card: QEMU's default one needs a ROM file that may not be installed.
-                machine: &["-M", "virt", "-cpu", "cortex-a53", "-m", "512", "-nographic", "-nic", "none"],
-                append: "console=ttyAMA0",
-            }),
-            _ => Err(Error::Usage(format!("there is no guest {name}: the guests are arm64"))),
-        }
+        let Some(row) = GUESTS.iter().find(|row| row.name == name) else {
+            let known: Vec<_> = GUESTS.iter().map(|row| row.name).collect();
+            return Err(Error::Usage(format!("there is no guest {name}: the guests are {}", known.join(", "))));
+        };
+        let file = |file: &str| proteus_guests::guest_file(&format!("{name}/{file}"));
+        Ok(Self { target: row.target, kernel: file(row.kernel)?, initrd: file("initrd.gz")?, machine: row.machine, append: row.append })
+    }
+
+    /// A program's name for the guest's architecture: `before`, such as `qemu-system-`, and what it is called there.
+    pub fn program(&self, before: &str) -> PathBuf {
+        format!("{before}{}", self.target).into()
     }
 
     /// Reads the files once, so that the first boot finds them in the host's memory as the others do.
@@ -198,9 +238,10 @@ mod tests {
 
     #[test]
     fn both_get_the_same_command_line_and_their_own_words_after_it() {
-        let image = GuestImage { kernel: "K".into(), initrd: "I".into(), machine: &["-M", "virt"], append: "console=x" };
+        let image = GuestImage { target: "t", kernel: "K".into(), initrd: "I".into(), machine: &["-M", "virt"], append: "console=x" };
         let emulator = |word: &str| Emulator { label: "a", program: "p".into(), words: vec![word.into()] };
         assert_eq!(image.command_line(&emulator("-a"), ""), ["-M", "virt", "-kernel", "K", "-initrd", "I", "-append", "console=x", "-a"]);
         assert_eq!(image.command_line(&emulator("-b"), "quiet")[7..], ["console=x quiet".to_owned(), "-b".to_owned()]);
+        assert_eq!(image.program("qemu-system-"), PathBuf::from("qemu-system-t"));
     }
 }

@@ -25,18 +25,18 @@ use report::Report;
 struct Arguments {
     /// Cases to run; none means all. `--list` prints them.
     cases: Vec<String>,
-    /// The guest.
+    /// The guest: arm64, mipsel or mips64el.
     #[arg(long, default_value = "arm64")]
     guest: String,
     /// How often each emulator runs each case.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// The program to measure against.
-    #[arg(long, default_value = "qemu-system-aarch64")]
-    qemu: PathBuf,
-    /// The program to measure.
-    #[arg(long, default_value = "target/release/proteus-system-aarch64")]
-    proteus: PathBuf,
+    /// The program to measure against; without it the installed qemu-system-TARGET of the guest.
+    #[arg(long)]
+    qemu: Option<PathBuf>,
+    /// The program to measure; without it target/release/proteus-system-TARGET of the guest.
+    #[arg(long)]
+    proteus: Option<PathBuf>,
     /// Words added to both command lines, such as "-smp 2"; split at spaces.
     #[arg(long, default_value = "", allow_hyphen_values = true)]
     add: String,
@@ -86,9 +86,10 @@ fn run(arguments: &Arguments) -> Result<bool, machine::Error> {
     let cases = cases::chosen(&arguments.cases)?;
     let image = GuestImage::find(&arguments.guest)?;
     let words = |extra: &str| -> Vec<String> { arguments.add.split_whitespace().chain(extra.split_whitespace()).map(str::to_owned).collect() };
+    let program = |given: &Option<PathBuf>, before: &str| given.clone().unwrap_or_else(|| image.program(before));
     let emulators = [
-        Emulator { label: "proteus", program: arguments.proteus.clone(), words: words(&arguments.add_proteus) },
-        Emulator { label: "qemu", program: arguments.qemu.clone(), words: words(&arguments.add_qemu) },
+        Emulator { label: "proteus", program: program(&arguments.proteus, "target/release/proteus-system-"), words: words(&arguments.add_proteus) },
+        Emulator { label: "qemu", program: program(&arguments.qemu, "qemu-system-"), words: words(&arguments.add_qemu) },
     ];
     let versions = [emulators[0].version()?, emulators[1].version()?];
     let limit = std::time::Duration::from_secs(arguments.limit);

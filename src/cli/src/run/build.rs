@@ -5,16 +5,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proteus_exec::Vcpu;
+use proteus_exec::sched::Workers;
 use proteus_host::chardev::Chardevs;
 use proteus_loader::{load_kernel_file, read_file};
 use proteus_machines::{Architecture, Board, BoardConfig, BuiltBoard, Firmware, Seeds};
 use proteus_model::{Clock, EntropySource, SystemRequest};
+use proteus_monitor::{Monitor, Rom, Subject};
 
 use super::chardevs::{Binding, Consoles};
 use super::cores::{Plan, Processors};
 use super::devices::{self, Backends, Peer};
 use super::endings::Control;
-use super::monitor::{self, Subject};
+use super::monitor::{self, About};
 use super::network::Networks;
 use super::semihost::Host;
 use super::storage::Storage;
@@ -43,8 +45,12 @@ pub struct Emulator {
     pub control: Arc<Control>,
     /// The networks nothing else keeps.
     pub networks: Networks,
+    /// The threads of the cores.
+    pub workers: Workers,
     /// The debugger's stub.
     pub debugger: Option<proteus_gdb::Stub>,
+    /// The monitors.
+    pub monitors: Vec<Monitor>,
     /// Lets the monitors begin.
     pub open_monitors: Option<Box<dyn FnOnce()>>,
 }
@@ -53,7 +59,9 @@ pub struct Emulator {
 pub fn board(config: &Config, target: Option<TargetName>) -> Result<&'static Board, UsageError> {
     let program = &config.program;
     if target == Some(TargetName::X86_64) {
-        return Err(Problem::new("the target x86_64 is not implemented yet; there are aarch64, arm, mips, mipsel, mips64 and mips64el").at(program, "this program"));
+        return Err(
+            Problem::new("the target x86_64 is not implemented yet; there are aarch64, arm, mips, mipsel, mips64 and mips64el").at(program, "this program")
+        );
     }
     let Some(name) = &config.machine else {
         let text = "No machine specified, and there is no default\nUse -machine help to list supported machines";
@@ -82,7 +90,8 @@ fn architecture(config: &Config, target: Option<TargetName>, board: &Board) -> R
     match (wanted, board.targets) {
         (Some(wanted), targets) if targets.contains(&wanted) => Ok(wanted),
         (Some(_), _) => {
-            let text = format!("-machine {}: unsupported machine type\nUse -machine help to list supported machines; proteus takes those of every target", board.name);
+            let text =
+                format!("-machine {}: unsupported machine type\nUse -machine help to list supported machines; proteus takes those of every target", board.name);
             Err(UsageError { program: config.program.clone(), message: text })
         }
         (None, [only]) => Ok(*only),
@@ -108,9 +117,6 @@ fn refuse_missing(config: &Config) -> Result<(), UsageError> {
     ];
     if let Some((_, at)) = paired.iter().find(|(given, _)| *given) {
         return missing(at);
-    }
-    if config.monitors.iter().any(|m| m.mode == MonitorMode::Control) {
-        return missing("-qmp");
     }
     devices::check_objects(config)?;
     if let Some(vga) = &config.vga {
@@ -228,28 +234,6 @@ pub fn seeds(seed: Option<u64>, repeatable: bool) -> Seeds {
     out
 }
 
-/// Where the monitors connect to: those of `-monitor` and `-mon`, and those behind serial ports.
-fn start_monitors(config: &Config, consoles: &Consoles, shared: &[String], subject: &Arc<OnceLock<Subject>>) -> Result<(), UsageError> {
-    let fail = |e: String| Problem(e).at(&config.program, "-monitor");
-    let mut ids = shared.to_vec();
-    for m in &config.monitors {
-        match &m.target {
-            CharTarget::None => {}
-            CharTarget::Ref(id) => ids.push(id.clone()),
-            CharTarget::Own { chardev, .. } if chardev.backend == "null" => {}
-            CharTarget::Own { chardev, .. } => {
-                consoles.add_own("-monitor", chardev, false)?;
-                ids.push(chardev.id.clone());
-            }
-        }
-    }
-    for id in ids {
-        let mux = config.chardevs.iter().any(|c| c.id == id && c.properties.clone().take_bool("mux") == Ok(Some(true)));
-        monitor::start(&consoles.all, &id, mux || shared.contains(&id), subject.clone()).map_err(fail)?;
-    }
-    Ok(())
-}
-
 /// Builds everything. Nothing runs yet.
 pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, UsageError> {
     let program = &config.program;
@@ -276,7 +260,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
     b.pflash = std::mem::take(&mut storage.pflash);
     b.ide = std::mem::take(&mut storage.ide);
     let subject = Arc::new(OnceLock::new());
-    start_monitors(config, &consoles, &shared, &subject)?;
+    let monitors = monitor::start(config, &consoles, &shared, &control, &subject)?;
     let debugger = super::gdb::start(config, &consoles, &control, &subject)?;
     let (memory, wall_clock) = (b.memory, b.wall_clock);
     let built = (board.build)(b).map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
@@ -312,16 +296,68 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
     built.load().map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
     cpus.iter_mut().for_each(|cpu| cpu.reset());
     let chardevs = Arc::new(consoles.all);
-    let about = Subject {
-        machine: Arc::downgrade(machine),
-        control: control.clone(),
+    // In turns, the run loop's thread executes them all.
+    let turns = plan.icount.is_some();
+    let workers = Workers::start(if turns { 0 } else { plan.cores }, thread_id)
+        .map_err(|e| Problem(format!("cannot start the processors' threads: {e}")).at(program, "-smp"))?;
+    control.set_threads(if turns { vec![thread_id(); plan.cores] } else { workers.ids() });
+    let host = About {
         chardevs: Arc::downgrade(&chardevs),
-        name: config.name.guest.clone(),
+        blocks: std::mem::take(&mut storage.list),
+        networks: network_lines(config),
+        roms: built.loaded().into_iter().map(|(name, address, size)| Rom { name, address, size }).collect(),
         executor: describe,
-        power_button: true,
+        power_button: built.has_power_button(),
+    };
+    let about = Subject {
+        runner: control.clone(),
+        machine: Arc::downgrade(machine),
+        host: Box::new(host),
+        target: target_name(plan.board_cpu().architecture),
+        name: config.name.guest.clone(),
+        uuid: [0; 16],
+        memory,
+        peripherals: config.devices.iter().filter_map(|d| d.id.clone()).collect(),
     };
     let open_monitors = Box::new(move || drop(subject.set(about)));
-    Ok(Emulator { built, cpus, plan, chardevs, control, networks, debugger, open_monitors: Some(open_monitors) })
+    Ok(Emulator { built, cpus, plan, chardevs, control, networks, workers, debugger, monitors, open_monitors: Some(open_monitors) })
+}
+
+/// The host's id of this thread.
+fn thread_id() -> u64 {
+    rustix::thread::gettid().as_raw_nonzero().get() as u64
+}
+
+/// QEMU's name of an architecture.
+fn target_name(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Aarch64 => "aarch64",
+        Architecture::Arm => "arm",
+        Architecture::X86 => "i386",
+        Architecture::X86_64 => "x86_64",
+        Architecture::RiscV { .. } => "riscv64",
+        Architecture::Mips { is_64: false, big_endian: true } => "mips",
+        Architecture::Mips { is_64: false, big_endian: false } => "mipsel",
+        Architecture::Mips { is_64: true, big_endian: true } => "mips64",
+        Architecture::Mips { is_64: true, big_endian: false } => "mips64el",
+    }
+}
+
+/// The networks of the command line, for `info network`.
+fn network_lines(config: &Config) -> String {
+    let options = |p: &crate::keyval::KeyValues| p.0.iter().map(|(k, v)| format!(",{k}={v}")).collect::<String>();
+    let mut out = String::new();
+    for n in &config.netdevs {
+        out.push_str(&format!("{}: type={}{}\n", n.id, n.kind, options(&n.properties)));
+    }
+    for nic in &config.nics {
+        match nic {
+            Nic::Both { kind, properties } | Nic::Backend { kind, properties } => out.push_str(&format!("nic: type={kind}{}\n", options(properties))),
+            Nic::Interface(properties) => out.push_str(&format!("nic: type=nic{}\n", options(properties))),
+            Nic::None => {}
+        }
+    }
+    out
 }
 
 #[cfg(test)]

@@ -12,15 +12,17 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use proteus_exec::runner::{Look, RunEvent, RunState, Runner};
-use proteus_exec::sched::Bell;
+use proteus_exec::runner::{Look, RunEvent, RunState, Runner, View};
+use proteus_exec::sched::{Bell, Icount};
+use proteus_exec::vcpu::Vcpu;
 use proteus_host::chardev::Terminals;
+use proteus_model::Machine;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -48,17 +50,37 @@ pub enum Command {
     Look(Look, SyncSender<()>),
 }
 
+/// The machine, while its processors stand still and the run loop waits for commands: whoever
+/// wants to look at it then does so on a thread of his own.
+pub struct Parked {
+    /// The machine.
+    pub machine: Arc<Machine>,
+    /// Its processors.
+    pub cpus: Vec<Box<dyn Vcpu>>,
+    /// Time follows the count of instructions.
+    pub icount: Option<Icount>,
+}
+
+/// What the run loop waits for.
+#[derive(Default)]
+struct Queue {
+    commands: VecDeque<Command>,
+    /// Here while the run loop waits and nobody looks.
+    parked: Option<Parked>,
+}
+
 /// Takes commands from any thread to the run loop.
 pub struct Control {
     /// What the run loop waits on.
     pub bell: Arc<Bell>,
-    queue: Mutex<VecDeque<Command>>,
+    queue: Mutex<Queue>,
     some: Condvar,
     state: Mutex<RunState>,
     ending: AtomicBool,
     /// Nothing is obeyed any more.
     over: AtomicBool,
     subscribers: Mutex<Vec<Subscriber>>,
+    threads: OnceLock<Vec<u64>>,
 }
 
 type Subscriber = Arc<dyn Fn(RunEvent) + Send + Sync>;
@@ -74,6 +96,7 @@ impl Control {
             ending: AtomicBool::new(false),
             over: AtomicBool::new(false),
             subscribers: Mutex::default(),
+            threads: OnceLock::new(),
         })
     }
 
@@ -82,7 +105,7 @@ impl Control {
         if matches!(command, Command::Quit | Command::Signal) {
             self.ending.store(true, Ordering::SeqCst);
         }
-        self.queue.lock().push_back(command);
+        self.queue.lock().commands.push_back(command);
         self.some.notify_all();
         self.bell.stop();
     }
@@ -91,22 +114,31 @@ impl Control {
     pub fn take(&self) -> Option<Command> {
         self.bell.rearm();
         let mut queue = self.queue.lock();
-        let first = queue.pop_front();
-        if !queue.is_empty() {
+        let first = queue.commands.pop_front();
+        if !queue.commands.is_empty() {
             self.bell.stop();
         }
         first
     }
 
-    /// Waits for a command, while the processors are stopped.
-    pub fn wait(&self) -> Command {
+    /// Waits for a command, while the processors are stopped. The machine comes back with it.
+    pub fn wait(&self, parked: Parked) -> (Command, Parked) {
         let mut queue = self.queue.lock();
+        queue.parked = Some(parked);
         loop {
-            match queue.pop_front() {
-                Some(command) => return command,
-                None => self.some.wait(&mut queue),
+            if let Queue { commands, parked: parked @ Some(_) } = &mut *queue
+                && let Some(command) = commands.pop_front()
+                && let Some(parked) = parked.take()
+            {
+                return (command, parked);
             }
+            self.some.wait(&mut queue);
         }
+    }
+
+    /// Says which host threads execute the processors; once.
+    pub fn set_threads(&self, ids: Vec<u64>) {
+        let _ = self.threads.set(ids);
     }
 
     /// Says what the processors do.
@@ -123,12 +155,25 @@ impl Control {
     /// Nothing is obeyed any more: whoever waits for an answer gets none.
     pub fn close(&self) {
         self.over.store(true, Ordering::SeqCst);
-        self.queue.lock().clear();
+        self.queue.lock().commands.clear();
     }
 
     /// Whether the end has been asked for: whoever waits for the host gives up.
     pub fn ending(&self) -> bool {
         self.ending.load(Ordering::SeqCst)
+    }
+}
+
+/// Gives the machine back to the run loop.
+struct PutBack<'a> {
+    control: &'a Control,
+    parked: Option<Parked>,
+}
+
+impl Drop for PutBack<'_> {
+    fn drop(&mut self) {
+        self.control.queue.lock().parked = self.parked.take();
+        self.control.some.notify_all();
     }
 }
 
@@ -141,7 +186,18 @@ impl Runner for Control {
             if self.over.load(Ordering::SeqCst) {
                 return false;
             }
-            queue.push_back(Command::Look(what, done));
+            // Not before what was asked for earlier.
+            if queue.commands.is_empty()
+                && let Some(parked) = queue.parked.take()
+            {
+                drop(queue);
+                let mut back = PutBack { control: self, parked: Some(parked) };
+                if let Some(p) = &mut back.parked {
+                    what(&mut View::new(&p.machine, &mut p.cpus, p.icount, &self.bell));
+                }
+                return true;
+            }
+            queue.commands.push_back(Command::Look(what, done));
         }
         self.some.notify_all();
         self.bell.stop();
@@ -161,6 +217,9 @@ impl Runner for Control {
     }
     fn quit(&self) {
         self.send(Command::Quit);
+    }
+    fn threads(&self) -> Vec<u64> {
+        self.threads.get().cloned().unwrap_or_default()
     }
     fn state(&self) -> RunState {
         *self.state.lock()
@@ -225,6 +284,7 @@ mod tests {
         assert!(matches!(c.take(), Some(Command::Quit)));
         assert!(!c.bell.stopping());
         c.send(Command::Stop);
-        assert!(matches!(c.wait(), Command::Stop));
+        let parked = || Parked { machine: proteus_model::MachineBuilder::new("none", 0).build().expect("a machine"), cpus: Vec::new(), icount: None };
+        assert!(matches!(c.wait(parked()).0, Command::Stop));
     }
 }

@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use proteus_gdb::{Message, Stub};
 use proteus_host::chardev::{CharEvent, Chardev, Sink};
+use proteus_monitor::Subject;
+use proteus_monitor::hmp::Hmp;
 
 use super::chardevs::Consoles;
 use super::endings::Control;
-use super::monitor::{self, Subject};
 use crate::config::{CharTarget, Config};
 use crate::error::{Problem, UsageError};
 
@@ -56,7 +57,8 @@ pub fn start(config: &Config, consoles: &Consoles, control: &Arc<Control>, subje
     };
     let hmp = {
         let subject = subject.clone();
-        Arc::new(move |line: &str| subject.get().map_or_else(String::new, |s| monitor::answer(s, line)))
+        let hmp = Mutex::new(Hmp::default());
+        Arc::new(move |line: &str| subject.get().map_or_else(String::new, |s| hmp.lock().answer(s, line)))
     };
     let stub = Stub::start(control.clone(), hmp, output).map_err(|e| fail(&e))?;
     let sink = Inbox { messages: Mutex::new(stub.messages()), chardev: back.clone() };

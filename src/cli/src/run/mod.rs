@@ -17,7 +17,7 @@ mod tier;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proteus_exec::runner::{Cause, Pause, RunEvent, RunState, View};
 use proteus_exec::sched::{self, Outcome};
@@ -27,14 +27,16 @@ use crate::config::{Config, PanicAction, RebootAction, ShutdownAction};
 use crate::error::{Problem, UsageError};
 use crate::target::TargetName;
 use build::Emulator;
-use endings::{Command, INTERNAL_ERROR, SignalWatch};
+use endings::{Command, INTERNAL_ERROR, Parked, SignalWatch};
 
 /// How long output may take to reach the host at the end of a run.
 const FLUSH: Duration = Duration::from_secs(5);
 /// The same after a signal.
 const FLUSH_AFTER_SIGNAL: Duration = Duration::from_millis(30);
-/// How long the debugger's stub may take to say that the run is over.
-const FAREWELL: Duration = Duration::from_millis(30);
+/// How long the debugger's stub and the monitors may take to say that the run is over.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// The same after a signal.
+const FAREWELL_AFTER_SIGNAL: Duration = Duration::from_millis(15);
 
 /// Builds the machine of a command line and runs it to its end. Gives the exit status.
 pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError> {
@@ -47,8 +49,7 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
         let Some(dtb) = &emulator.built.dtb else {
             return Err(Problem::new("this board gives the guest no device tree").at(&config.program, "-machine dumpdtb"));
         };
-        std::fs::write(path, &dtb.bytes)
-            .map_err(|e| Problem(format!("cannot write '{}': {e}", path.display())).at(&config.program, "-machine dumpdtb"))?;
+        std::fs::write(path, &dtb.bytes).map_err(|e| Problem(format!("cannot write '{}': {e}", path.display())).at(&config.program, "-machine dumpdtb"))?;
         crate::print(&format!("dtb dumped to {}. Exiting.\n", path.display()));
         return Ok(0);
     }
@@ -63,9 +64,12 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     let mut run = Run { config, emulator, paused: config.start_paused.then_some(RunState::Prelaunch), signalled: false };
     let status = run.until_end();
     run.emulator.control.close();
+    let farewell = if run.signalled { FAREWELL_AFTER_SIGNAL } else { FAREWELL };
     if let Some(stub) = run.emulator.debugger.take() {
-        stub.end(FAREWELL);
+        stub.end(farewell);
     }
+    let until = Instant::now() + farewell;
+    run.emulator.monitors.drain(..).for_each(|m| m.end(until));
     let Emulator { built, cpus, chardevs, .. } = run.emulator;
     chardevs.flush(if run.signalled { FLUSH_AFTER_SIGNAL } else { FLUSH });
     chardevs.restore_terminal();
@@ -116,7 +120,7 @@ impl Run<'_> {
         loop {
             let status = if let Some(state) = self.paused {
                 self.emulator.control.set_state(state);
-                let command = self.emulator.control.wait();
+                let command = self.wait();
                 self.obey(command)
             } else {
                 match self.go() {
@@ -139,6 +143,15 @@ impl Run<'_> {
         }
     }
 
+    /// Waits for a command while the processors stand still.
+    fn wait(&mut self) -> Command {
+        let e = &mut self.emulator;
+        let parked = Parked { machine: e.built.machine.clone(), cpus: std::mem::take(&mut e.cpus), icount: e.plan.icount };
+        let (command, parked) = e.control.wait(parked);
+        e.cpus = parked.cpus;
+        command
+    }
+
     /// Runs the processors until something asks for attention.
     fn go(&mut self) -> Outcome {
         let e = &mut self.emulator;
@@ -147,7 +160,7 @@ impl Run<'_> {
         let outcome = match e.plan.icount {
             Some(icount) => sched::run_turns(machine, &mut e.cpus, bell, icount),
             None => {
-                let (cpus, outcome) = sched::run_threads(machine, std::mem::take(&mut e.cpus), bell);
+                let (cpus, outcome) = e.workers.run(machine, std::mem::take(&mut e.cpus), bell);
                 e.cpus = cpus;
                 outcome
             }
@@ -169,7 +182,10 @@ impl Run<'_> {
     fn request(&mut self, request: SystemRequest) -> Option<u8> {
         let actions = self.config.actions;
         match request {
-            SystemRequest::Exit(code) => Some(code as u8),
+            SystemRequest::Exit(code) => {
+                self.emulator.control.tell(RunEvent::Shutdown(Cause::GuestShutdown));
+                Some(code as u8)
+            }
             SystemRequest::PowerOff => self.power_off(Cause::GuestShutdown),
             SystemRequest::Reset if actions.reboot == RebootAction::Shutdown => self.power_off(Cause::GuestReset),
             SystemRequest::Reset => self.reset(Cause::GuestReset),
@@ -178,7 +194,10 @@ impl Run<'_> {
             SystemRequest::Panic => match actions.panic {
                 PanicAction::None => None,
                 PanicAction::Shutdown => self.power_off(Cause::GuestPanic),
-                PanicAction::ExitFailure => Some(1),
+                PanicAction::ExitFailure => {
+                    self.emulator.control.tell(RunEvent::Shutdown(Cause::GuestPanic));
+                    Some(1)
+                }
                 PanicAction::Pause => {
                     self.pause(Pause::Panic);
                     None
@@ -247,6 +266,10 @@ impl Run<'_> {
         }
         e.cpus.iter_mut().for_each(|cpu| cpu.reset());
         e.control.tell(RunEvent::Reset(cause));
+        // What had stopped for good can run again.
+        if let Some(RunState::Paused(Pause::Shutdown | Pause::Panic)) = self.paused {
+            self.paused = Some(RunState::Paused(Pause::Asked));
+        }
         None
     }
 }

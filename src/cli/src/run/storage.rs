@@ -9,6 +9,8 @@ use proteus_machines::{Board, DriveInterface, IdeDrive};
 use proteus_model::BlockPort;
 
 use super::chardevs::option_text;
+use proteus_monitor::qmp::types::{BlockDeviceInfo, BlockInfo, ImageInfo};
+
 use crate::config::Config;
 use crate::error::{Problem, UsageError};
 
@@ -45,6 +47,13 @@ impl BlockPort for Disk {
     }
 }
 
+/// A medium, for the monitors. Images without a format are raw.
+fn medium(node: &Arc<dyn BlockBackend>, file: &str, format: Option<&str>) -> BlockDeviceInfo {
+    let format = format.unwrap_or("raw").to_string();
+    let image = ImageInfo { filename: file.into(), format: format.clone(), virtual_size: node.len() };
+    BlockDeviceInfo { file: file.into(), node_name: None, ro: node.read_only(), drv: format, encrypted: false, image }
+}
+
 struct Entry {
     port: Arc<dyn BlockPort>,
     user: Option<String>,
@@ -61,6 +70,8 @@ pub struct Storage {
     pub ide: Vec<Option<IdeDrive>>,
     /// Flash images, by unit.
     pub pflash: Vec<Option<Arc<dyn BlockPort>>>,
+    /// All drives, for the monitors.
+    pub list: Vec<BlockInfo>,
 }
 
 impl Storage {
@@ -69,7 +80,8 @@ impl Storage {
         let program = config.program.clone();
         let fail = |at: &str, e: &dyn std::fmt::Display| Problem::new(e.to_string()).at(&program, at);
         let graph = BlockGraph::default();
-        let mut storage = Storage { program: program.clone(), named: BTreeMap::new(), virtio: Vec::new(), ide: Vec::new(), pflash: Vec::new() };
+        let mut storage =
+            Storage { program: program.clone(), named: BTreeMap::new(), virtio: Vec::new(), ide: Vec::new(), pflash: Vec::new(), list: Vec::new() };
         for blockdev in &config.blockdevs {
             let mut properties = blockdev.properties.clone();
             if let Some(name) = &blockdev.node_name {
@@ -92,10 +104,6 @@ impl Storage {
             if config.snapshot && properties.get("snapshot").is_none() {
                 properties.push("snapshot", "on");
             }
-            // A CD cannot be written.
-            if properties.get("media") == Some("cdrom") && properties.get("read-only").is_none() && properties.get("readonly").is_none() {
-                properties.push("read-only", "on");
-            }
             let spec = DriveSpec::parse(&option_text("", &properties)).map_err(|e| fail(&drive.option, &e))?;
             let image = match &spec.image {
                 Some(image) => Some(graph.add(image).map_err(|e| fail(&drive.option, &e))?),
@@ -106,6 +114,9 @@ impl Storage {
                 DriveInterface::Ide => Interface::Ide,
             });
             let ide = interface == Interface::Ide && board.default_drive == DriveInterface::Ide;
+            let name = drive.id.clone().unwrap_or_else(|| format!("{}{}", format!("{interface:?}").to_lowercase(), storage.list.len()));
+            let medium = image.as_ref().map(|node| medium(node, properties.get("file").unwrap_or_default(), properties.get("format")));
+            storage.list.push(BlockInfo { device: name, qdev: None, r#type: "unknown".into(), removable: spec.cdrom, locked: false, inserted: medium });
             let Some(node) = image else {
                 if ide && spec.cdrom {
                     storage.add_ide(&spec, IdeDrive { cdrom: true, image: None }).map_err(|e| fail(&drive.option, &e))?;
@@ -121,7 +132,7 @@ impl Storage {
             match interface {
                 Interface::None => {}
                 Interface::Virtio if !spec.cdrom => virtio.push((spec.index.or(spec.unit), port)),
-                Interface::Virtio => return Err(fail(&drive.option, &"media=cdrom: no board has a CD drive yet; give media=disk,read-only=on")),
+                Interface::Virtio => return Err(fail(&drive.option, &"media=cdrom: a virtio disk is no CD drive; give media=disk,read-only=on")),
                 Interface::Pflash => storage.add_flash(spec.index.or(spec.unit), port).map_err(|e| fail(&drive.option, &e))?,
                 Interface::Ide if ide => {
                     storage.add_ide(&spec, IdeDrive { cdrom: spec.cdrom, image: Some(port) }).map_err(|e| fail(&drive.option, &e))?;

@@ -336,9 +336,10 @@ impl Device for Cfi {
                 self.cycle = Cycle::Command;
             }
             Cycle::Count => {
-                // Each device has its own count in its lanes, and they are equal.
+                // Each device has its own count in its lanes, and they are equal. It counts words as
+                // wide as it is written itself: who took a bank of 32 bits for one of 16 goes on so.
                 let count = ordered & u64::MAX >> (64 - 8 * self.settings.device);
-                if count * self.settings.bank >= self.buffer.len() as u64 {
+                if count * self.settings.bank.min(size.bytes().into()) >= self.buffer.len() as u64 {
                     cx.guest_error(format_args!("buffered write of {} words, more than the buffer holds", count + 1));
                     self.status |= STATUS_PROGRAM_ERROR;
                     self.cycle = Cycle::Command;
@@ -499,6 +500,25 @@ mod tests {
             w(&b, 0, CLEAR_STATUS);
             assert_eq!(r(&b, 0x2000), u32::MAX, "nothing was programmed");
         }
+    }
+
+    /// U-Boot meets Malta's one device of 32 bits as one of 16, for that answers its first probe, and
+    /// fills the buffer with half words.
+    #[test]
+    fn a_buffer_is_filled_with_narrow_words() {
+        let b = Bench::new(&CFI_PFLASH01, &[("sector-length", "4k"), ("num-blocks", "16")]);
+        let half = |at: u64, value: u64| b.write("array", at, Width::B2, value).unwrap();
+        [ERASE, CONFIRM, BUFFERED].into_iter().for_each(|command| half(0x2000, command.into()));
+        half(0x2000, 1023);
+        (0..1024).for_each(|n| half(0x2000 + 2 * n, n));
+        half(0x2000, CONFIRM.into());
+        assert_eq!(b.read("array", 0x2000, Width::B2), Ok(0x80));
+        half(0x2000, READ_ARRAY.into());
+        assert_eq!((0..1025).find(|n| b.read("array", 0x2000 + 2 * n, Width::B2) != Ok(*n)), Some(1024));
+        // One more does not fit.
+        half(0x2000, BUFFERED.into());
+        half(0x2000, 1024);
+        assert_eq!(b.read("array", 0x2000, Width::B2), Ok(0x90));
     }
 
     #[test]

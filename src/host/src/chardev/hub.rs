@@ -46,6 +46,8 @@ pub struct CharInfo {
     pub label: String,
     /// What it is connected to, for instance `pty:/dev/pts/3`.
     pub filename: String,
+    /// A front end has it.
+    pub used: bool,
 }
 
 /// The character back ends of one emulator. Dropping it closes them and restores the terminal.
@@ -205,7 +207,7 @@ impl Chardevs {
     /// All back ends, by name.
     pub fn list(&self) -> Vec<CharInfo> {
         let ports = self.hub.ports.lock();
-        ports.iter().map(|(label, e)| CharInfo { label: label.clone(), filename: e.filename.clone() }).collect()
+        ports.iter().map(|(label, e)| CharInfo { label: label.clone(), filename: e.filename.clone(), used: e.port.used() }).collect()
     }
 
     /// The terminals in raw mode: for the thread that waits for signals, and for panics.

@@ -166,6 +166,11 @@ impl Port {
     }
 
     /// Takes output from a front end; whether the host thread must be woken.
+    /// Whether any front end is attached.
+    pub(super) fn used(&self) -> bool {
+        self.state.lock().fronts.iter().any(Option::is_some)
+    }
+
     pub(super) fn accept(&self, at: usize, bytes: &[u8]) -> (usize, bool) {
         let mut s = self.state.lock();
         let before = (s.has_output(), s.log_out.is_empty());

@@ -57,7 +57,14 @@ pub fn model(config: &Config, board: &Board) -> Result<Model, Problem> {
 }
 
 /// The cores of a built machine.
-pub fn build(plan: &Plan, program: &str, model: &'static models::Model, machine: &Arc<Machine>, cores: &ArmCores, semihosting: Option<Arc<dyn Semihosting>>) -> Processors {
+pub fn build(
+    plan: &Plan,
+    program: &str,
+    model: &'static models::Model,
+    machine: &Arc<Machine>,
+    cores: &ArmCores,
+    semihosting: Option<Arc<dyn Semihosting>>,
+) -> Processors {
     let configuration = Configuration {
         model,
         has_el2: cores.has_el2,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-pub use proteus_mips::models;
 use proteus_exec::semihosting::Semihosting;
 use proteus_exec::{Core, Target};
 use proteus_machines::{Architecture, Board, MipsCores, MipsStart};
+pub use proteus_mips::models;
 use proteus_mips::{Configuration, Mips};
 use proteus_model::Machine;
 
@@ -18,7 +18,10 @@ const RESET: u64 = 0xffff_ffff_bfc0_0000;
 
 /// The model of `-cpu`, for a program of so many bits.
 pub fn model(config: &Config, board: &Board, architecture: Architecture) -> Result<Model, Problem> {
-    let wide = matches!(architecture, Architecture::Mips { is_64: true, .. });
+    let (wide, big) = match architecture {
+        Architecture::Mips { is_64, big_endian } => (is_64, big_endian),
+        _ => (false, false),
+    };
     let (name, features) = match &config.cpu {
         Some(cpu) => (cpu.model.as_str(), cpu.features.as_slice()),
         None => ((board.default_cpu)(architecture), &[][..]),
@@ -41,7 +44,7 @@ pub fn model(config: &Config, board: &Board, architecture: Architecture) -> Resu
     if let Some((feature, _)) = features.first() {
         return Err(format!("{} has no feature '{}' that can be changed", model.name, shorten(feature)).into());
     }
-    Ok(Model::Mips(model, architecture))
+    Ok(Model::Mips(model, big))
 }
 
 /// The cores of a built machine.

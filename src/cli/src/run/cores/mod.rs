@@ -61,8 +61,8 @@ pub struct Processors {
 pub enum Model {
     /// Arm.
     Arm(&'static proteus_arm::models::Model),
-    /// MIPS, with the byte order that the program has.
-    Mips(&'static proteus_mips::models::Model, Architecture),
+    /// MIPS; whether it is big-endian, as the program's name says.
+    Mips(&'static proteus_mips::models::Model, bool),
 }
 
 /// The processors as the command line asks for them.
@@ -96,7 +96,10 @@ impl Plan {
     pub fn board_cpu(&self) -> proteus_machines::Cpu {
         match self.model {
             Model::Arm(m) => proteus_machines::Cpu { model: m.name.into(), architecture: Architecture::Aarch64, compatible: m.compatible.into(), pmu: true },
-            Model::Mips(m, architecture) => proteus_machines::Cpu { model: m.name.into(), architecture, compatible: m.compatible.into(), pmu: false },
+            Model::Mips(m, big_endian) => {
+                let architecture = Architecture::Mips { is_64: m.bits64, big_endian };
+                proteus_machines::Cpu { model: m.name.into(), architecture, compatible: m.compatible.into(), pmu: false }
+            }
         }
     }
 

@@ -1,0 +1,158 @@
+//! Debian's kernels while they run: the MMU on, interrupts, programs in user space.
+
+use std::path::PathBuf;
+
+use crate::rig::*;
+use proteus_guests::guest_file;
+
+fn file(test: &str, name: &str) -> Option<PathBuf> {
+    guest_file(name).inspect_err(|why| eprintln!("SKIPPED {test}: {why}")).ok()
+}
+
+/// A machine with Debian's kernel, up to its shell or, with `-S`, before its first instruction.
+fn linux(test: &str, target: &str, words: &[&str]) -> Option<Target> {
+    if !has(test, "gdb-multiarch") {
+        return None;
+    }
+    let (dir, kernel, append) = match target {
+        "aarch64" => ("arm64", "Image", "console=ttyAMA0 nokaslr"),
+        other => (other, "vmlinux", "console=ttyS0"),
+    };
+    let files = [file(test, &format!("{dir}/{kernel}"))?, file(test, &format!("{dir}/initrd.gz"))?];
+    let mut target = machine(target, &[&["-display", "none", "-serial", "stdio", "-monitor", "none"], words].concat(), |c| {
+        c.arg("-kernel").arg(&files[0]).arg("-initrd").arg(&files[1]).args(["-append", append]);
+    });
+    if !words.contains(&"-S") {
+        target.console.expect("~ # ", BOOT).unwrap_or_else(|e| panic!("{e}"));
+    }
+    Some(target)
+}
+
+/// What is the same on every architecture: `entry` is where a system call enters the kernel, and
+/// `write` the condition for the one that writes three bytes; `buffer` and `length` are its arguments.
+fn in_a_system_call(g: &mut Gdb, target: &mut Target, entry: u64, write: &str, buffer: &str, length: &str) {
+    g.ask(&format!("break *{entry:#x} if {write}"));
+    target.console.send("echo hi\n").expect("it reads");
+    let stop = g.feature("conditional breakpoint in the kernel", &["continue"], &["Breakpoint 1, "]);
+    let core = g.ask("thread");
+    g.holds("the stop names the core", &core, &["Current thread is "]);
+    let _ = stop;
+    g.feature("user memory from the kernel", &[&format!("printf \"<%c%c>\\n\", *(char *){buffer}, *((char *){buffer} + 1)")], &["<hi>"]);
+    // What the guest then prints: another letter, and a byte fewer at first.
+    g.ask(&format!("set var *(char *){buffer} = 'H'"));
+    g.ask("delete");
+    let pc = g.value("$pc");
+    g.feature("steps in the kernel", &["stepi", "stepi", "stepi", "x/i $pc"], &["=> "]);
+    assert_ne!(pc, g.value("$pc"));
+    let _ = length;
+    g.go_on();
+    target.console.expect("Hi", LIMIT).unwrap_or_else(|e| panic!("{e}"));
+    eprintln!("feature: write of memory seen by the guest");
+    target.console.expect("~ # ", LIMIT).unwrap_or_else(|e| panic!("{e}"));
+    let stop = g.interrupt();
+    g.holds("Ctrl-C while the kernel idles", &stop, &["SIGINT"]);
+}
+
+fn end(mut g: Gdb, mut target: Target) {
+    g.feature("detach", &["detach"], &["detached"]);
+    drop(g);
+    target.console.send("echo up $((20 + 3))\n").expect("it reads");
+    target.console.expect("up 23", LIMIT).unwrap_or_else(|e| panic!("{e}"));
+    target.console.send("poweroff -f\n").expect("it reads");
+    let end = target.console.wait_exit(LIMIT).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(end.code(), Some(0));
+}
+
+fn aarch64(cores: &str) {
+    let what = format!("Debian on AArch64, {cores} core(s)");
+    let words = ["-M", "virt,gic-version=3", "-cpu", "cortex-a53", "-m", "512", "-smp", cores];
+    let Some(mut target) = linux(&what, "aarch64", &words) else { return };
+    let mut g = Gdb::attach(&what, &target, None);
+    let threads = g.feature("info threads", &["info threads"], &["CPU#0"]);
+    assert_eq!(threads.matches("CPU#").count().to_string(), cores, "{threads}");
+    // At a prompt nothing has to run; in a system call the kernel does.
+    let vectors = g.value("$VBAR_EL1");
+    assert_eq!(g.value("$SCTLR_EL1 & 1"), 1, "MMU");
+    assert!(vectors >> 48 == 0xffff, "{vectors:#x}");
+    let entry = vectors + 0x400;
+    in_a_system_call(&mut g, &mut target, entry, "$x8 == 64 && $x2 == 3", "$x1", "$x2");
+    // The frame of the exception is written by the kernel's entry.
+    g.ask(&format!("break *{entry:#x} if $x8 == 64"));
+    target.console.send("echo ho\n").expect("it reads");
+    g.feature("at EL1", &["continue", "print $cpsr", "printf \"%d\\n\", ($cpsr >> 2) & 3"], &["EL=1"]);
+    assert_eq!(g.value("$ESR_EL1 >> 26"), 0x15, "an SVC");
+    g.ask("delete");
+    let code = g.ask("x/12i $pc");
+    let frame = code.split_once("sub\tsp, sp, #").and_then(|(_, n)| n.split_whitespace().next()).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+    let frame = frame.unwrap_or_else(|| panic!("{code}"));
+    let saved = g.value("$sp") - frame;
+    let core = g.ask("thread");
+    g.ask("set debug remote 1");
+    g.ask(&format!("awatch *(unsigned long *){saved:#x}"));
+    let stop = g.ask("continue");
+    g.ask("set debug remote 0");
+    g.holds("watchpoint on a kernel stack", &stop, &[&format!("awatch:{saved:x}")]);
+    assert_eq!(core, g.ask("thread"));
+    g.ask("delete");
+    // The image's magic (Documentation/arm64/booting.rst) is at a physical address that no table maps.
+    let magic = "x/1wx 0x40200038";
+    assert!(g.ask(magic).contains("Cannot access"));
+    assert_eq!(g.packet("Qqemu.PhyMemMode:1"), "OK");
+    g.ask("maint flush dcache");
+    g.feature("physical memory", &[magic], &["0x644d5241"]);
+    assert_eq!(g.packet("Qqemu.PhyMemMode:0"), "OK");
+    end(g, target);
+    if cores != "1" {
+        return;
+    }
+    // Once more from the start: a breakpoint by a virtual address that nothing maps yet.
+    let Some(target) = linux(&what, "aarch64", &[&words[..], &["-S"]].concat()) else { return };
+    let mut g = Gdb::attach(&what, &target, None);
+    assert_eq!(g.value("$SCTLR_EL1 & 1"), 0);
+    g.feature("breakpoint before the MMU is on", &[&format!("break *{entry:#x}"), "continue"], &["Breakpoint 1, "]);
+    assert_eq!((g.value("$pc"), g.value("$SCTLR_EL1 & 1")), (entry, 1));
+    g.ask("kill");
+}
+
+#[test]
+fn boots_debian_on_aarch64_with_one_core() {
+    aarch64("1");
+}
+
+#[test]
+fn boots_debian_on_aarch64_with_four_cores() {
+    aarch64("4");
+}
+
+fn mips(target: &str) {
+    let what = format!("Debian on {target}");
+    let wide = target == "mips64el";
+    let words: &[&str] = if wide { &["-M", "malta", "-cpu", "MIPS64R2-generic", "-m", "256"] } else { &["-M", "malta", "-cpu", "24Kc", "-m", "256"] };
+    let Some(mut target) = linux(&what, target, words) else { return };
+    let mut g = Gdb::attach(&what, &target, None);
+    assert!(!g.greeting.replace("warning: No executable has been specified", "").contains("warning"), "{}", g.greeting);
+    let all = g.feature("all registers", &["info all-registers"], &["status", "badvaddr", "cause", "f31"]);
+    assert!(!all.contains("unavailable"), "{all}");
+    g.feature("info threads", &["info threads"], &["CPU#0"]);
+    // General exceptions enter at EBase + 0x180; EBase is where it is after a reset.
+    let entry = if wide { 0xffff_ffff_8000_0180 } else { 0x8000_0180 };
+    // write is 4004 in o32 and 5001 in n64.
+    let call = if wide { 5001 } else { 4004 };
+    let write = format!("(($cause >> 2) & 31) == 8 && $v0 == {call} && $a2 == 3");
+    in_a_system_call(&mut g, &mut target, entry, &write, "$a1", "$a2");
+    g.ask(&format!("break *{entry:#x}"));
+    g.feature("breakpoint at the exception vector", &["continue"], &["Breakpoint "]);
+    assert_eq!(g.value("$pc & 0xffffffff"), 0x8000_0180);
+    g.ask("delete");
+    end(g, target);
+}
+
+#[test]
+fn boots_debian_on_mipsel() {
+    mips("mipsel");
+}
+
+#[test]
+fn boots_debian_on_mips64el() {
+    mips("mips64el");
+}

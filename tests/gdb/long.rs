@@ -1,0 +1,215 @@
+//! What many stops must not change: the course of a deterministic run, the writes of other cores, and
+//! the speed.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::rig::*;
+use proteus_guests::guest_file;
+
+const BARE: &[&str] = &["-M", "virt,gic-version=3", "-cpu", "cortex-a53", "-display", "none", "-serial", "none", "-monitor", "none", "-S"];
+
+/// Steps with interrupts on: at 256 ns an instruction there are 15,625 from one tick of Debian's
+/// kernel (250 Hz) to the next.
+const STEPS: usize = 16_384;
+/// Steps between two comparisons with the run that does not step.
+const APART: usize = 64;
+/// Bytes of x0 to x30, sp and pc in the `g` packet, as hexadecimal digits.
+const PC: usize = 32 * 16;
+
+fn deterministic(files: &[PathBuf; 2]) -> Vec<String> {
+    let path = |n: usize| files[n].display().to_string();
+    let words = "-M virt,gic-version=3 -cpu cortex-a53 -m 512 -icount shift=8,sleep=off -seed 1 -no-reboot -display none -serial stdio -monitor none";
+    let append = "console=ttyAMA0 nokaslr ignore_loglevel rdinit=/absent root=/dev/absent panic=-1";
+    let kernel = ["-kernel", &path(0), "-initrd", &path(1), "-append", append].map(str::to_string);
+    words.split_whitespace().map(str::to_string).chain(kernel).collect()
+}
+
+fn pc(registers: &str) -> u64 {
+    u64::from_str_radix(&registers[PC..PC + 16], 16).expect("digits").swap_bytes()
+}
+
+/// Lets it run to a breakpoint; gives the registers there.
+fn run_to(raw: &mut Raw, address: u64) -> String {
+    assert_eq!(raw.ask(&format!("Z0,{address:x},4")), "OK");
+    let stop = raw.ask("vCont;c");
+    assert!(stop.starts_with("T05"), "{stop}");
+    assert_eq!(raw.ask(&format!("z0,{address:x},4")), "OK");
+    raw.ask("g")
+}
+
+/// Stops at the interrupt vector of EL1 in Debian's kernel, once interrupts are on.
+fn start(words: &[&str], vectors: u64) -> (Target, Raw, String) {
+    let target = machine("aarch64", &[words, &["-S"]].concat(), |_| ());
+    let mut raw = Raw::connect(&target);
+    assert_eq!(raw.ask("Qqemu.sstep=1"), "OK");
+    let mut registers = String::new();
+    for _ in 0..5 {
+        registers = run_to(&mut raw, vectors + 0x280);
+        raw.ask("vCont;s:1");
+    }
+    assert_eq!(pc(&registers), vectors + 0x280);
+    registers = raw.ask("g");
+    (target, raw, registers)
+}
+
+/// A deterministic run is the same whether it is stepped, stopped at breakpoints or left alone.
+#[test]
+fn boots_single_steps_are_the_run_itself() {
+    let test = "single steps";
+    let files = ["arm64/Image", "arm64/initrd-min.gz"].map(guest_file);
+    let [Ok(image), Ok(initrd)] = files else { return eprintln!("SKIPPED {test}: no guest: run tools/fetch-guests") };
+    if !has(test, "gdb-multiarch") {
+        return;
+    }
+    let words = deterministic(&[image, initrd]);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    // The run without a debugger.
+    let alone = Command::new(program("aarch64")).args(&words).output().expect("it runs");
+    let alone = String::from_utf8_lossy(&alone.stdout).into_owned();
+    assert!(alone.contains("Kernel panic"), "{alone}");
+    let vectors = vectors(&words);
+    // Every step, with the registers after it.
+    let (mut target, mut raw, first) = start(&words, vectors);
+    let started = std::time::Instant::now();
+    let mut trace = vec![first];
+    for _ in 0..STEPS {
+        let stop = raw.ask("vCont;s:1");
+        assert!(stop.starts_with("T05"), "{stop}");
+        trace.push(raw.ask("g"));
+    }
+    let took = started.elapsed();
+    eprintln!("figure: {STEPS} single steps with registers: {:.2} s, {:.0} steps a second", took.as_secs_f64(), STEPS as f64 / took.as_secs_f64());
+    let interrupts = trace[1..].iter().filter(|r| pc(r) == vectors + 0x280 || pc(r) == vectors + 0x480).count();
+    let different: HashSet<&String> = trace.iter().collect();
+    eprintln!("figure: {interrupts} interrupts on the way, {} different states", different.len());
+    assert!(interrupts > 0, "no interrupt was taken");
+    // It goes on to the end as if nothing had been.
+    raw.send("D");
+    let end = target.console.wait_exit(BOOT).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(end.code(), Some(0));
+    let stepped = target.console.transcript();
+    let output = stepped.split("\n----- standard error").next().unwrap_or_default();
+    let differs = alone.lines().zip(output.lines()).find(|(a, b)| a != b);
+    assert_eq!(differs, None, "the console after {STEPS} steps");
+    assert_eq!(alone.lines().count(), output.lines().count());
+    // The same without steps, by breakpoints at some of the places.
+    let (_target, mut raw, first) = start(&words, vectors);
+    assert_eq!(first, trace[0]);
+    let (mut at, mut compared) = (0, 0);
+    while at + 1 < trace.len() {
+        // The next place that is far enough and was not met on the way there.
+        let met: HashSet<u64> = trace[at..(at + APART).min(trace.len())].iter().map(|r| pc(r)).collect();
+        let Some(next) = (at + APART..trace.len()).find(|n| !met.contains(&pc(&trace[*n])) && !trace[at + 1..*n].iter().any(|r| pc(r) == pc(&trace[*n]))) else { break };
+        let registers = run_to(&mut raw, pc(&trace[next]));
+        assert_eq!(registers, trace[next], "after {next} instructions");
+        (at, compared) = (next, compared + 1);
+    }
+    eprintln!("figure: {compared} states compared, the last after {at} instructions");
+    assert!(compared > 20 && at > STEPS / 2, "{compared} {at}");
+}
+
+/// Where the kernel's vectors are, read from the register at the end of a run.
+fn vectors(words: &[&str]) -> u64 {
+    let mut target = machine("aarch64", &[words, &["-no-shutdown"]].concat(), |_| ());
+    target.console.expect("Kernel panic", BOOT).unwrap_or_else(|e| panic!("{e}"));
+    Gdb::attach("vectors", &target, None).value("$VBAR_EL1")
+}
+
+/// None of the writes is lost, and each is told by its core.
+#[test]
+fn a_watchpoint_reports_every_write_of_two_cores() {
+    let test = "writes of two cores";
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(elf) = guest(test, "aarch64", dir.path()).filter(|_| has(test, "gdb-multiarch")) else { return };
+    let target = machine("aarch64", &[BARE, &["-smp", "2"]].concat(), |c| _ = c.arg("-kernel").arg(&elf));
+    let mut g = Gdb::attach(test, &target, Some(&elf));
+    // Both are in their loops when the race begins.
+    g.feature("the second core", &["break tick if core == 1", "continue"], &["tick (core=1)"]);
+    g.ask("delete");
+    g.ask("set var racing = 1");
+    g.ask("watch shared");
+    let mut seen = [0, 0];
+    let mut order = Vec::new();
+    for _ in 0..50 {
+        let stop = g.ask("continue");
+        let value = stop.rsplit_once("New value = ").and_then(|(_, v)| v.split_whitespace().next()).and_then(|v| v.parse::<usize>().ok());
+        let value = value.unwrap_or_else(|| panic!("{stop}\n{}", g.transcript()));
+        let (core, n) = (value >> 16, value & 0xffff);
+        assert_eq!(n, seen[core] + 1, "core {core}\n{}", g.transcript());
+        seen[core] = n;
+        let thread = g.ask("thread");
+        assert!(thread.contains(&format!("is {} (", core + 1)), "{stop}{thread}");
+        order.push(core);
+    }
+    assert_eq!(seen, [25, 25]);
+    let changes = order.windows(2).filter(|w| w[0] != w[1]).count();
+    eprintln!("feature: {test}: 50 writes of two cores, {changes} changes from one to the other");
+    g.ask("delete");
+    assert_eq!(g.value("written[0] + written[1]"), 50);
+}
+
+/// Processor time of a process, in clock ticks.
+fn processor_time(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
+}
+
+/// Breakpoints and watchpoints that come and go while it runs cost nothing afterwards.
+#[test]
+fn breakpoints_that_came_and_went_leave_no_trace() {
+    let test = "breakpoints that came and went";
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(elf) = guest(test, "aarch64", dir.path()).filter(|_| has(test, "gdb-multiarch")) else { return };
+    let target = machine("aarch64", BARE, |c| _ = c.arg("-kernel").arg(&elf));
+    let pid = target.console.pid();
+    let mut g = Gdb::attach(test, &target, Some(&elf));
+    let [counter, hot, cold, watched] = ["&counter", "&tick", "&race", "&written"].map(|what| g.value(what));
+    g.ask("detach");
+    drop(g);
+    let mut raw = Raw::connect(&target);
+    let read = |raw: &mut Raw| u64::from_str_radix(&raw.ask(&format!("m{counter:x},8")), 16).expect("digits").swap_bytes();
+    // Rounds of the guest's loop in a tick of processor time; the best of some tries of half a second.
+    let speed = |raw: &mut Raw| {
+        (0..5).map(|_| {
+            let (before, from) = (read(raw), processor_time(pid));
+            raw.send("vCont;c");
+            while processor_time(pid) < from + 50 {
+                std::thread::yield_now();
+            }
+            raw.bytes(b"\x03");
+            assert!(raw.receive().starts_with("T02"));
+            (read(raw) - before) / (processor_time(pid) - from).max(1)
+        })
+        .max()
+        .unwrap_or(0)
+    };
+    let before = speed(&mut raw);
+    let memory = target.console.peak_memory().unwrap_or(0);
+    let times = if long() { 10_000 } else { 1_000 };
+    let started = std::time::Instant::now();
+    for n in 0..times {
+        raw.send("vCont;c");
+        raw.bytes(b"\x03");
+        assert!(raw.receive().starts_with("T02"));
+        let address = if n % 2 == 0 { hot } else { cold };
+        assert_eq!(raw.ask(&format!("Z0,{address:x},4")), "OK");
+        assert_eq!(raw.ask(&format!("Z4,{watched:x},8")), "OK");
+        raw.send("vCont;c");
+        if n % 2 != 0 {
+            raw.bytes(b"\x03");
+        }
+        let stop = raw.receive();
+        assert!(stop.starts_with(if n % 2 == 0 { "T05" } else { "T02" }), "{stop}");
+        assert_eq!(raw.ask(&format!("z0,{address:x},4")), "OK");
+        assert_eq!(raw.ask(&format!("z4,{watched:x},8")), "OK");
+    }
+    let took = started.elapsed();
+    let after = speed(&mut raw);
+    let grown = target.console.peak_memory().unwrap_or(0).saturating_sub(memory);
+    eprintln!("figure: {times} times set and removed: {:.2} s; rounds a tick before {before}, after {after}; {} KiB more", took.as_secs_f64(), grown >> 10);
+    assert!(after * 4 > before * 3, "before {before}, after {after}");
+    assert!(grown < 64 << 20, "{grown} bytes more");
+}
