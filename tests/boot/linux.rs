@@ -51,7 +51,7 @@ const MALTA: &[Shape] = &[
     (&["-accel", "interpreter"], 256, false),
 ];
 
-fn malta(on: &'static Architecture, models: &[&str]) {
+pub fn malta(on: &'static Architecture, models: &[&str]) {
     let Some(linux) = Linux::find("linux", on) else { return };
     let run = |words: Vec<&str>, mib: u64| boot(&linux, &Case { words, cores: "1", kib: mib << 10, interrupts: "XT-PIC" });
     MALTA.iter().filter(|(.., always)| *always || long()).for_each(|(words, mib, _)| run(words.to_vec(), *mib));
@@ -82,7 +82,7 @@ fn boot(linux: &Linux, case: &Case) {
 }
 
 /// A reset of the board by its own means: the FPGA's register, the PSCI.
-fn reboots(on: &'static Architecture) {
+pub fn reboots(on: &'static Architecture) {
     let Some(linux) = Linux::find("linux", on) else { return };
     let console = &mut linux.boot(&["-no-reboot"], "");
     send(console, "reboot -f\n");

@@ -41,7 +41,7 @@ fn streams(linux: &Linux, words: &[&str]) -> Console {
 }
 
 /// The board's own card by default, the same by name, virtio on PCI; with each the driver that must have found it.
-fn cards(on: &'static Architecture, cards: &[(&[&str], &str)]) {
+pub fn cards(on: &'static Architecture, cards: &[(&[&str], &str)]) {
     let Some(linux) = Linux::find("network", on) else { return };
     for (words, driver) in cards {
         let console = &mut streams(&linux, words);

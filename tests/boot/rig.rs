@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use proteus_guests::console::{Console, Found};
 use proteus_guests::guest_file;
+pub use proteus_guests::long;
 
 /// For a boot. A boot takes 5 to 15 s; the host may be busy with other tests.
 pub const BOOT: Duration = Duration::from_secs(120);
@@ -15,11 +16,6 @@ pub const ANSWER: Duration = Duration::from_secs(60);
 pub const PROMPT: &str = "~ # ";
 /// Where Linux gives up: no use in waiting longer.
 pub const PANIC: &str = "Kernel panic";
-
-/// Whether the heavier matrices are wanted.
-pub fn long() -> bool {
-    std::env::var_os("PROTEUS_LONG").is_some_and(|value| value != "0" && !value.is_empty())
-}
 
 /// An architecture: its program, its guests, and the machine that they are run on.
 pub struct Architecture {
@@ -66,6 +62,12 @@ pub static MIPS64EL: Architecture = Architecture {
     machine: &[("-M", "malta"), ("-cpu", "MIPS64R2-generic"), ("-m", "256")],
     ..MIPSEL
 };
+
+/// Malta with a big-endian 32-bit core. Its guest is built from sources: for long runs.
+pub static MIPS: Architecture = Architecture { name: "mips", program: env!("CARGO_BIN_EXE_proteus-system-mips"), ..MIPSEL };
+
+/// Malta with a big-endian 64-bit core; for long runs too.
+pub static MIPS64: Architecture = Architecture { name: "mips64", program: env!("CARGO_BIN_EXE_proteus-system-mips64"), ..MIPS64EL };
 
 impl Architecture {
     /// Its program with these words.

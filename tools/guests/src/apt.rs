@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sources;
+use crate::sources::{self, Lists};
 use crate::tools::{Error, Result, entries, make_dir, read, run, write};
 
 /// An apt that changes nothing outside its directory.
@@ -12,15 +12,15 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// Sets up apt for `architecture` (Debian's name) in `dir`, with the host's Debian sources.
-    pub(crate) fn new(dir: &Path, architecture: &str) -> Result<Self> {
+    /// Sets up apt for some lists in `dir`, with the host's Debian sources.
+    pub(crate) fn new(dir: &Path, lists: Lists) -> Result<Self> {
         let apt = Self { dir: dir.to_path_buf() };
         for part in ["lists/partial", "cache/archives/partial", "etc/sources.list.d"] {
             make_dir(&dir.join(part))?;
         }
         let codename = host_codename()?;
         let sources = sources::of_host(Path::new("/etc/apt"), &codename)?;
-        write(&dir.join("etc/sources.list.d/debian.sources"), sources::to_stanzas(&sources, architecture).as_bytes())?;
+        write(&dir.join("etc/sources.list.d/debian.sources"), sources::to_stanzas(&sources, lists).as_bytes())?;
         write(&dir.join("status"), b"")?;
         // An archive of someone else's may use Debian's suite names: only Debian's packages count.
         let pins = "Package: *\nPin: release o=Debian\nPin-Priority: 900\n\nPackage: *\nPin: release a=*\nPin-Priority: -1\n";
@@ -31,9 +31,12 @@ impl Apt {
         let include = if Path::new("/etc/apt/apt.conf").is_file() { last } else { "" };
         write(&dir.join("etc/last.conf"), format!("{include}{hooks}").as_bytes())?;
         let at = dir.display();
+        let architecture = match lists {
+            Lists::Packages(name) => format!("APT::Architecture \"{name}\";\nAPT::Architectures {{ \"{name}\"; }};\n"),
+            Lists::Sources => String::new(),
+        };
         let first = format!(
-            "APT::Architecture \"{architecture}\";\nAPT::Architectures {{ \"{architecture}\"; }};\n\
-             APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n\
+            "{architecture}APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\n\
              Dir::State \"{at}\";\nDir::State::status \"{at}/status\";\nDir::State::lists \"{at}/lists\";\n\
              Dir::Cache \"{at}/cache\";\nDir::Log \"{at}\";\nDir::Etc::main \"{at}/etc/last.conf\";\n\
              Dir::Etc::sourcelist \"/dev/null\";\nDir::Etc::sourceparts \"{at}/etc/sources.list.d\";\n\
@@ -85,6 +88,13 @@ impl Apt {
         } else {
             Err(Error::Other(format!("apt-get download gave {} files for: {}", debs.len(), packages.join(" "))))
         }
+    }
+
+    /// Downloads the files of the source package `name` into `into`, which must be empty; apt checks
+    /// their digests.
+    pub(crate) fn download_source(&self, name: &str, into: &Path) -> Result<Vec<PathBuf>> {
+        run(self.command("apt-get").args(["-q", "source", "--download-only", "--only-source", name]).current_dir(into), "apt")?;
+        entries(into)
     }
 }
 

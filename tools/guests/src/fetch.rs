@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::apt::Apt;
+use crate::sources::Lists;
 use crate::table::{Guest, Package, guests};
 use crate::tools::{Error, Result, at, files_below, make_dir, part_name, read, remove_dir, rename, run, sha256, write};
-use crate::{cache_dir, workspace};
+use crate::{cache_dir, long, workspace};
 
 /// What a recipe may see.
 pub(crate) struct Build {
@@ -39,10 +40,10 @@ impl Build {
     }
 }
 
-/// A digest of one Debian package as it was fetched.
+/// A digest of one file of a Debian package as it was fetched: a source package has several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Deb {
-    /// The name that recipes use.
+    /// The name of the package that recipes use.
     name: String,
     sha256: String,
     file: String,
@@ -53,7 +54,7 @@ pub struct Fetcher<'a> {
     cache: PathBuf,
     refresh: bool,
     say: &'a dyn Fn(&str),
-    apts: BTreeMap<&'static str, Apt>,
+    apts: BTreeMap<Lists, Apt>,
 }
 
 impl<'a> Fetcher<'a> {
@@ -63,11 +64,12 @@ impl<'a> Fetcher<'a> {
         Self { cache: cache_dir(), refresh, say, apts: BTreeMap::new() }
     }
 
-    /// Brings the guests of these names, and all they need; no names means every guest.
+    /// Brings the guests of these names, and all they need; no names means every guest
+    /// that is not for a long run, or in a long run every guest.
     ///
     /// Returns the files they gave.
     pub fn fetch(&mut self, names: &[String]) -> Result<Vec<PathBuf>> {
-        let wanted = with_needs(names)?;
+        let wanted = with_needs(names, long())?;
         make_dir(&self.cache)?;
         let lock_path = self.cache.join("lock");
         let lock = File::create(&lock_path).map_err(at("make", &lock_path))?;
@@ -91,8 +93,9 @@ impl<'a> Fetcher<'a> {
             (self.say)(&format!("{}: up to date", guest.name));
             return Ok(());
         }
-        for deb in &debs {
-            self.unpack(deb, &build.package(&deb.name), guest.architecture)?;
+        for package in guest.packages {
+            let files: Vec<_> = debs.iter().filter(|deb| deb.name == package.name()).collect();
+            self.unpack(&files, &build.package(package.name()), guest.architecture)?;
         }
         (self.say)(&format!("{}: building", guest.name));
         (guest.recipe)(&build)?;
@@ -144,17 +147,24 @@ impl<'a> Fetcher<'a> {
         remove_dir(&fresh)?;
         make_dir(&fresh)?;
         let say = self.say;
-        let apt = self.apt(guest.architecture)?;
         let mut debs = Vec::new();
         for package in guest.packages {
+            let apt = self.apt(match package {
+                Package::Source(_) => Lists::Sources,
+                Package::Named(_) | Package::DependencyOf { .. } => Lists::Packages(guest.lists),
+            })?;
             let real = match package {
-                Package::Named(name) => (*name).to_owned(),
+                Package::Named(name) | Package::Source(name) => (*name).to_owned(),
                 Package::DependencyOf { of, prefix } => apt.dependency(of, prefix)?,
             };
             say(&format!("{}: downloading {real}", guest.name));
             let into = fresh.join(package.name());
             make_dir(&into)?;
-            for path in apt.download(&[real], &into)? {
+            let files = match package {
+                Package::Source(name) => apt.download_source(name, &into)?,
+                Package::Named(_) | Package::DependencyOf { .. } => apt.download(&[real], &into)?,
+            };
+            for path in files {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 debs.push(Deb { name: package.name().to_owned(), sha256: sha256(&read(&path)?), file: file.clone() });
                 rename(&path, &store.join(file))?;
@@ -165,37 +175,54 @@ impl<'a> Fetcher<'a> {
         Ok(debs)
     }
 
-    /// apt for an architecture, with its lists of packages brought up to date once.
-    fn apt(&mut self, architecture: &'static str) -> Result<&Apt> {
-        if !self.apts.contains_key(architecture) {
-            (self.say)(&format!("{architecture}: reading Debian's package lists"));
-            let dir = std::path::absolute(self.cache.join("apt").join(architecture)).map_err(at("find", Path::new("the cache")))?;
-            let apt = Apt::new(&dir, architecture)?;
+    /// apt for some lists, which are brought up to date once.
+    fn apt(&mut self, lists: Lists) -> Result<&Apt> {
+        if !self.apts.contains_key(&lists) {
+            let name = match lists {
+                Lists::Packages(architecture) => architecture,
+                Lists::Sources => "source",
+            };
+            (self.say)(&format!("{name}: reading Debian's package lists"));
+            let dir = std::path::absolute(self.cache.join("apt").join(name)).map_err(at("find", Path::new("the cache")))?;
+            let apt = Apt::new(&dir, lists)?;
             apt.update()?;
-            self.apts.insert(architecture, apt);
+            self.apts.insert(lists, apt);
         }
-        Ok(&self.apts[architecture])
+        Ok(&self.apts[&lists])
     }
 
-    fn unpack(&self, deb: &Deb, into: &Path, architecture: &str) -> Result<()> {
+    /// Unpacks the files of one package: its `.deb`, or what its `.dsc` names.
+    fn unpack(&self, files: &[&Deb], into: &Path, architecture: &str) -> Result<()> {
         let mark = part_name(&into.with_added_extension("unpacked"));
-        if into.is_dir() && std::fs::read_to_string(&mark).is_ok_and(|old| old == deb.sha256) {
+        let digests: String = files.iter().map(|file| file.sha256.as_str()).collect();
+        if into.is_dir() && std::fs::read_to_string(&mark).is_ok_and(|old| old == digests) {
             return Ok(());
         }
-        (self.say)(&format!("{architecture}: unpacking {}", deb.file));
+        let is = |file: &Deb, extension: &str| Path::new(&file.file).extension().is_some_and(|e| e == extension);
+        let Some(main) = files.iter().find(|file| is(file, "deb") || is(file, "dsc")) else {
+            return Err(Error::Other(format!("{} has neither a .deb nor a .dsc", into.display())));
+        };
+        (self.say)(&format!("{architecture}: unpacking {}", main.file));
         let fresh = part_name(into);
         remove_dir(&fresh)?;
-        make_dir(&fresh)?;
-        let file = self.cache.join("debs").join(architecture).join(&deb.file);
-        run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&fresh), "dpkg")?;
+        let file = self.cache.join("debs").join(architecture).join(&main.file);
+        if is(main, "deb") {
+            make_dir(&fresh)?;
+            run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&fresh), "dpkg")?;
+        } else {
+            make_dir(into.parent().unwrap_or(into))?;
+            // apt has checked the signature already, and dpkg-source lacks Debian's keys.
+            run(Command::new("dpkg-source").arg("--no-check").arg("-x").arg(&file).arg(&fresh), "dpkg-dev")?;
+        }
         remove_dir(into)?;
         rename(&fresh, into)?;
-        write(&mark, deb.sha256.as_bytes())
+        write(&mark, digests.as_bytes())
     }
 }
 
-/// The rows of these names and of all they need, in the order of the table.
-fn with_needs(names: &[String]) -> Result<Vec<&'static Guest>> {
+/// The rows of these names and of all they need, in the order of the table; without names every
+/// row, and those for a long run only if this is one.
+fn with_needs(names: &[String], long: bool) -> Result<Vec<&'static Guest>> {
     let mut wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     for name in &wanted {
         if !guests().any(|guest| guest.name == *name) {
@@ -204,7 +231,7 @@ fn with_needs(names: &[String]) -> Result<Vec<&'static Guest>> {
         }
     }
     if wanted.is_empty() {
-        wanted = guests().map(|guest| guest.name).collect();
+        wanted = guests().filter(|guest| long || !guest.long).map(|guest| guest.name).collect();
     }
     for guest in guests().rev() {
         if wanted.contains(&guest.name) {
@@ -234,7 +261,9 @@ fn from_listing(text: &str) -> Vec<Deb> {
 /// The packages of a listing, if it has all that the guest needs and every file is as it was.
 fn whole(store: &Path, guest: &Guest, listing: &str) -> Option<Vec<Deb>> {
     let debs = from_listing(listing);
-    let complete = debs.len() == guest.packages.len() && guest.packages.iter().zip(&debs).all(|(package, deb)| package.name() == deb.name);
+    let mut names: Vec<_> = debs.iter().map(|deb| deb.name.as_str()).collect();
+    names.dedup();
+    let complete = names.into_iter().eq(guest.packages.iter().map(|package| package.name()));
     let same = |deb: &Deb| read(&store.join(&deb.file)).is_ok_and(|bytes| sha256(&bytes) == deb.sha256);
     (complete && debs.iter().all(same)).then_some(debs)
 }
@@ -257,10 +286,13 @@ mod tests {
     #[test]
     fn needs_are_added_in_order_and_unknown_names_refused() {
         let names = |list: &[&str]| -> Vec<String> { list.iter().map(|name| (*name).to_owned()).collect() };
-        let rows: Vec<_> = with_needs(&names(&["arm64-busybox"])).expect("known").iter().map(|guest| guest.name).collect();
+        let rows: Vec<_> = with_needs(&names(&["arm64-busybox"]), false).expect("known").iter().map(|guest| guest.name).collect();
         assert_eq!(rows, ["arm64-kernel", "arm64-programs", "arm64-busybox"]);
-        assert_eq!(with_needs(&[]).expect("all").len(), guests().count());
-        let error = with_needs(&names(&["vax"])).err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(with_needs(&[], true).expect("all").len(), guests().count());
+        let short: Vec<_> = with_needs(&[], false).expect("the short ones").iter().map(|guest| guest.name).collect();
+        assert!(short.contains(&"mipsel-kernel") && !short.contains(&"mips-linux"), "{short:?}");
+        assert_eq!(with_needs(&names(&["mips-linux"]), false).expect("known").len(), 1);
+        let error = with_needs(&names(&["vax"]), false).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("no guest vax") && error.contains("arm64-kernel"), "{error}");
     }
 
@@ -276,5 +308,20 @@ mod tests {
         std::fs::write(dir.path().join(&deb.file), b"dev").expect("written");
         assert_eq!(whole(dir.path(), guest, &listing), None);
         assert_eq!(whole(dir.path(), guest, ""), None);
+    }
+
+    #[test]
+    fn a_source_package_is_whole_with_all_its_files() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let guest = guests().find(|guest| guest.name == "mips-linux").expect("a row");
+        let file = |name: &str, file: &str| {
+            std::fs::write(dir.path().join(file), file).expect("written");
+            Deb { name: name.into(), sha256: sha256(file.as_bytes()), file: file.into() }
+        };
+        let debs = vec![file("linux-source", "l.deb"), file("busybox", "b.dsc"), file("busybox", "b.tar.xz")];
+        assert_eq!(whole(dir.path(), guest, &to_listing(&debs)), Some(debs.clone()));
+        assert_eq!(whole(dir.path(), guest, &to_listing(&debs[..1])), None);
+        std::fs::write(dir.path().join("b.tar.xz"), b"other").expect("written");
+        assert_eq!(whole(dir.path(), guest, &to_listing(&debs)), None);
     }
 }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod built;
 pub mod console;
 mod cpio;
 pub mod fetch;
@@ -31,6 +32,12 @@ pub use tools::{Error, Result};
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
+}
+
+/// Whether the environment asks for a long run, by `PROTEUS_LONG=1`: guests that take long to build,
+/// and the heavier matrices of the tests.
+pub fn long() -> bool {
+    std::env::var_os("PROTEUS_LONG").is_some_and(|value| value != "0" && !value.is_empty())
 }
 
 /// The directory that holds the guests: `PROTEUS_GUESTS`, or `.guests` in the workspace.

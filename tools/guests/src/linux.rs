@@ -99,7 +99,7 @@ fn port(build: &Build) -> Result<&'static Port> {
 }
 
 /// The file below `dir` whose name starts with `prefix`.
-fn starting_with(dir: &Path, prefix: &str) -> Result<PathBuf> {
+pub(crate) fn starting_with(dir: &Path, prefix: &str) -> Result<PathBuf> {
     entries(dir)?
         .into_iter()
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))

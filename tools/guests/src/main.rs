@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Fetch and build guests: those named, or all.
+    /// Fetch and build guests: those named, or all but those that take long (with PROTEUS_LONG=1, all).
     Fetch {
         /// Look for newer packages even if all are there.
         #[arg(long)]

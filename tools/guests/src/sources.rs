@@ -111,13 +111,26 @@ fn parse_stanzas(text: &str) -> Vec<Source> {
     found
 }
 
-/// Writes the sources for another architecture, package lists only.
-pub(crate) fn to_stanzas(sources: &[Source], architecture: &str) -> String {
+/// Which lists of an archive are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lists {
+    /// Of the packages of an architecture.
+    Packages(&'static str),
+    /// Of the source packages.
+    Sources,
+}
+
+/// Writes the sources for these lists and no others.
+pub(crate) fn to_stanzas(sources: &[Source], lists: Lists) -> String {
+    let (kind, target) = match lists {
+        Lists::Packages(architecture) => ("deb", format!("Architectures: {architecture}\nTargets: Packages")),
+        Lists::Sources => ("deb-src", "Targets: Sources".to_owned()),
+    };
     let mut text = String::new();
     for source in sources {
         let _ = write!(
             text,
-            "Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\nArchitectures: {architecture}\nTargets: Packages\n",
+            "Types: {kind}\nURIs: {}\nSuites: {}\nComponents: {}\n{target}\n",
             source.uris,
             source.suites.join(" "),
             source.components.join(" ")
@@ -172,8 +185,11 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_the_same() {
         let kept = [kept(parse_lines(LINES)), kept(parse_stanzas(STANZAS))].concat();
-        let text = to_stanzas(&kept, "arm64");
+        let text = to_stanzas(&kept, Lists::Packages("arm64"));
         assert_eq!(text.matches("Architectures: arm64\n").count(), kept.len());
         assert_eq!(parse_stanzas(&text), kept);
+        let text = to_stanzas(&kept, Lists::Sources);
+        assert_eq!(text.matches("Types: deb-src\n").count(), kept.len());
+        assert_eq!(parse_stanzas(&text.replace("deb-src", "deb")), kept);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::fetch::Build;
 use crate::tools::Result;
-use crate::{linux, u_boot};
+use crate::{built, linux, u_boot};
 
 /// A package to fetch.
 #[derive(Clone, Copy, Debug)]
@@ -17,13 +17,15 @@ pub enum Package {
         /// How the name starts.
         prefix: &'static str,
     },
+    /// The source package of this name, with Debian's patches applied.
+    Source(&'static str),
 }
 
 impl Package {
     /// The name by which a recipe knows it.
     pub fn name(self) -> &'static str {
         match self {
-            Package::Named(name) | Package::DependencyOf { of: name, .. } => name,
+            Package::Named(name) | Package::DependencyOf { of: name, .. } | Package::Source(name) => name,
         }
     }
 }
@@ -37,6 +39,12 @@ pub struct Guest {
     pub summary: &'static str,
     /// Debian's name of its architecture.
     pub architecture: &'static str,
+    /// The architecture whose packages it is made of: its own, or where Debian has it no more, any
+    /// that Debian has, for packages that are the same on every architecture.
+    pub lists: &'static str,
+    /// Whether it takes so long that it is only made when it is asked for by name, or with
+    /// `PROTEUS_LONG=1` in the environment.
+    pub long: bool,
     /// The Debian packages it is made of.
     pub packages: &'static [Package],
     /// The guests that must be there before.
@@ -57,6 +65,8 @@ macro_rules! linux {
                 name: concat!($architecture, "-kernel"),
                 summary: concat!("Debian's Linux for ", $architecture),
                 architecture: $architecture,
+                lists: $architecture,
+                long: false,
                 packages: &[$kernel],
                 needs: &[],
                 sources: &[],
@@ -67,6 +77,8 @@ macro_rules! linux {
                 name: concat!($architecture, "-programs"),
                 summary: concat!("our own benchmarks and checks for ", $architecture, " Linux"),
                 architecture: $architecture,
+                lists: $architecture,
+                long: false,
                 packages: &[],
                 needs: &[],
                 sources: &["firmware/guest"],
@@ -77,6 +89,8 @@ macro_rules! linux {
                 name: concat!($architecture, "-busybox"),
                 summary: "initramfs with busybox; with modules and our programs, and without",
                 architecture: $architecture,
+                lists: $architecture,
+                long: false,
                 packages: &[Package::Named("busybox-static")],
                 needs: &[concat!($architecture, "-kernel"), concat!($architecture, "-programs")],
                 sources: &["firmware/guest"],
@@ -87,6 +101,8 @@ macro_rules! linux {
                 name: concat!($architecture, "-rootfs"),
                 summary: "ext4 disk with Debian's base files, libc and dash, and busybox",
                 architecture: $architecture,
+                lists: $architecture,
+                long: false,
                 packages: &[Package::Named("base-files"), Package::Named("busybox-static"), Package::Named("dash"), Package::Named("libc6")],
                 needs: &[concat!($architecture, "-programs")],
                 sources: &["firmware/guest"],
@@ -104,11 +120,36 @@ macro_rules! malta_u_boot {
             name: concat!($architecture, "-u-boot"),
             summary: concat!("U-Boot for a Malta board with a ", $architecture, " core, as firmware file and as flash"),
             architecture: $architecture,
+            lists: $architecture,
+            long: false,
             packages: &[Package::Named("u-boot-qemu")],
             needs: &[],
             sources: &[],
             outputs: &[concat!($architecture, "/u-boot-swap.bin"), concat!($architecture, "/u-boot-flash.img")],
             recipe: u_boot::malta,
+        }]
+    };
+}
+
+/// Linux for the Malta board, of an architecture that Debian has no packages of: built from sources.
+macro_rules! malta_from_sources {
+    ($architecture:literal, $core:literal) => {
+        [Guest {
+            name: concat!($architecture, "-linux"),
+            summary: concat!("Linux for a Malta board with a ", $core, " core, and initramfs with busybox, from Debian's sources"),
+            architecture: $architecture,
+            lists: "mipsel",
+            long: true,
+            packages: &[Package::DependencyOf { of: "linux-source", prefix: "linux-source-" }, Package::Source("busybox")],
+            needs: &[],
+            sources: &["firmware/guest"],
+            outputs: &[
+                concat!($architecture, "/vmlinux"),
+                concat!($architecture, "/config"),
+                concat!($architecture, "/initrd-min.gz"),
+                concat!($architecture, "/initrd.gz"),
+            ],
+            recipe: built::malta,
         }]
     };
 }
@@ -135,7 +176,15 @@ const MIPS64EL: [Guest; 4] = linux!(
 );
 
 /// The guests by architecture; in each list a guest comes after those it needs.
-const LISTS: [&[Guest]; 5] = [&ARM64, &MIPSEL, &MIPS64EL, &malta_u_boot!("mipsel"), &malta_u_boot!("mips64el")];
+const LISTS: [&[Guest]; 7] = [
+    &ARM64,
+    &MIPSEL,
+    &MIPS64EL,
+    &malta_u_boot!("mipsel"),
+    &malta_u_boot!("mips64el"),
+    &malta_from_sources!("mips", "big-endian 32-bit"),
+    &malta_from_sources!("mips64", "big-endian 64-bit"),
+];
 
 /// Every guest there is; a guest comes after those it needs.
 pub fn guests() -> impl DoubleEndedIterator<Item = &'static Guest> + Clone {
