@@ -150,8 +150,8 @@ fn stepping(g: &mut Gdb) {
     g.ask("set debug remote 0");
     g.holds("range step", &printed, &["vCont;r"]);
     g.feature("finish out", &["finish"], &["program (core=0)"]);
-    g.feature("step into", &["step"], &["see ("]);
-    g.feature("next over calls", &["finish", "next", "next", "next", "next", "next", "frame"], &["program (core=0)"]);
+    g.feature("step into", &["step", "step"], &["see ("]);
+    g.feature("next over calls", &["finish", "next", "next", "next", "next", "next", "next", "frame"], &["program (core=0)"]);
     g.ask("delete");
 }
 
@@ -188,7 +188,7 @@ fn threads(g: &mut Gdb, case: &Case) {
     if case.cores == 1 {
         return;
     }
-    g.feature("thread N", &["thread 2", "thread 3"], &["Switching to thread 2", "CPU#1", "Switching to thread 3", "CPU#2"]);
+    g.feature("thread N", &["thread 2", "thread 3"], &["Switching to thread 2", "core=1", "Switching to thread 3", "core=2"]);
     let registers = |g: &mut Gdb| (1..=4).map(|n| (g.ask(&format!("thread {n}")), g.value("$pc")).1).collect::<Vec<_>>();
     let before = registers(g);
     g.feature("step of one core", &["thread 3", "set scheduler-locking on", "stepi"], &[]);
@@ -223,7 +223,8 @@ fn interrupts(g: &mut Gdb) {
         let stop = g.interrupt();
         g.holds("Ctrl-C in WFI again", &stop, &["SIGINT"]);
     }
-    g.ask("set var sleeping = 0");
+    // Nothing else would end the wait.
+    g.ask("monitor system_reset");
 }
 
 fn qemu_packets(g: &mut Gdb) {
