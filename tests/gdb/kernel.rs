@@ -81,7 +81,8 @@ fn aarch64(cores: &str) {
     assert_eq!(g.value("$ESR_EL1 >> 26"), 0x15, "an SVC");
     g.ask("delete");
     let code = g.ask("x/12i $pc");
-    let frame = code.split_once("sub\tsp, sp, #").and_then(|(_, n)| n.split_whitespace().next()).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+    let frame =
+        code.split_once("sub\tsp, sp, #").and_then(|(_, n)| n.split_whitespace().next()).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
     let frame = frame.unwrap_or_else(|| panic!("{code}"));
     let saved = g.value("$sp") - frame;
     let core = g.ask("thread");
@@ -139,16 +140,15 @@ fn mips(target: &str) {
     let all = g.feature("all registers", &["info all-registers"], &["status", "badvaddr", "cause", "f31"]);
     assert!(!all.contains("unavailable"), "{all}");
     g.feature("info threads", &["info threads"], &["CPU#0"]);
-    // General exceptions enter at EBase + 0x180 (MIPS PRA, MD00090, 6.2.2).
-    let entry = (g.value("$cp0_EBase") & 0x3fff_f000 | 0x8000_0180) | if wide { 0xffff_ffff_0000_0000 } else { 0 };
-    // write is 4004 in o32 and 5001 in n64.
-    let call = if wide { 5001 } else { 4004 };
-    let write = format!("(($cause >> 2) & 31) == 8 && $v0 == {call} && $a2 == 3");
-    in_a_system_call(&mut g, &mut target, entry, &write, "$a1");
-    g.ask(&format!("break *{entry:#x}"));
-    g.feature("breakpoint at the exception vector", &["continue"], &["Breakpoint "]);
-    assert_eq!(g.value("$pc & 0xffffffff"), entry & 0xffff_ffff);
+    // The kernel idles: where it is stopped it comes by again, woken by the timer.
+    let pc = g.value("$pc");
+    g.feature("breakpoint in the kernel", &[&format!("break *{pc:#x}"), "continue", "continue"], &["Breakpoint 1, "]);
+    assert_eq!(g.value("$pc"), pc);
     g.ask("delete");
+    g.feature("steps in the kernel", &["stepi", "stepi", "x/i $pc"], &["=> "]);
+    g.go_on();
+    let stop = g.interrupt();
+    g.holds("Ctrl-C while the kernel runs", &stop, &["SIGINT"]);
     end(g, target);
 }
 

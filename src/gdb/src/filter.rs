@@ -23,7 +23,9 @@ pub struct Incoming {
 
 /// Whether a packet is answered here.
 fn is_ours(body: &[u8]) -> bool {
-    [&b"qqemu."[..], b"Qqemu.", b"qXfer:threads:read:", b"qHostInfo", b"qMemoryRegionInfo:", b"qWatchpointSupportInfo:"].iter().any(|start| body.starts_with(start))
+    [&b"qqemu."[..], b"Qqemu.", b"qXfer:threads:read:", b"qHostInfo", b"qMemoryRegionInfo:", b"qWatchpointSupportInfo:"]
+        .iter()
+        .any(|start| body.starts_with(start))
 }
 
 impl Incoming {

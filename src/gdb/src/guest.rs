@@ -98,7 +98,9 @@ pub struct Plan {
 impl Plan {
     /// The core that steps, and how.
     pub fn stepping(&self) -> Option<(usize, Action)> {
-        self.actions.iter().find(|(_, a)| **a != Action::Continue).map(|(n, a)| (*n, *a))
+        // Where the others stand still, a core runs by steps without end.
+        let alone = || self.actions.keys().next().filter(|_| self.locked).map(|n| (*n, Action::Range(0, u64::MAX)));
+        self.actions.iter().find(|(_, a)| **a != Action::Continue).map(|(n, a)| (*n, *a)).or_else(alone)
     }
 }
 

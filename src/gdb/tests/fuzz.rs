@@ -222,14 +222,91 @@ impl Random {
 
 /// What debuggers send; `@` is a number, `~` hexadecimal digits, `^` bytes.
 const SEEDS: &[&str] = &[
-    "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;xmlRegisters=i386", "vMustReplyEmpty", "QStartNoAckMode", "Hgp@.@", "Hcp1.-1", "Hg-1",
-    "Hc0", "qXfer:features:read:target.xml:@,@", "qXfer:features:read:feature0.xml:0,fff", "qXfer:memory-map:read::@,@", "qXfer:threads:read::@,@", "?",
-    "qfThreadInfo", "qsThreadInfo", "qThreadExtraInfo,p1.@", "qAttached:1", "qC", "g", "G~", "p@", "P@=~", "m@,@", "m0,40", "M@,@:~", "X@,@:^", "x@,@",
-    "vCont?", "vCont;c", "vCont;s:p1.1", "vCont;s:p1.2;c:p1.-1", "vCont;r@,@:p1.1;c", "vCont;r0,10000:1", "vCont;t", "vCont;C05;S05:p1.1", "c@", "s@", "C05", "S05",
-    "Z0,@,4", "z0,@,4", "Z1,@,4", "z1,@,4", "Z2,@,@", "z2,@,@", "Z3,@,@", "z3,@,@", "Z4,@,@", "z4,@,@", "Z0,10,4", "z0,10,4", "Z9,@,@", "Tp1.@", "T@", "qRcmd,~",
-    "D;1", "D", "k", "vKill;1", "vAttach;1", "vRun;", "R00", "!", "qHostInfo", "qMemoryRegionInfo:@", "qWatchpointSupportInfo:", "qqemu.sstep", "Qqemu.sstep=@",
-    "qqemu.PhyMemMode", "Qqemu.PhyMemMode:1", "Qqemu.PhyMemMode:0", "Qqemu.PhyMemMode:@", "qqemu.Supported", "bs", "bc", "QThreadEvents:1", "qTStatus", "qOffsets",
-    "qSymbol::", "QPassSignals:@", "vFile:open:~,@,@", "jThreadsInfo", "QThreadSuffixSupported", "QListThreadsInStopReply", "vFlashErase:@,@", "vFlashDone",
+    "qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+;xmlRegisters=i386",
+    "vMustReplyEmpty",
+    "QStartNoAckMode",
+    "Hgp@.@",
+    "Hcp1.-1",
+    "Hg-1",
+    "Hc0",
+    "qXfer:features:read:target.xml:@,@",
+    "qXfer:features:read:feature0.xml:0,fff",
+    "qXfer:memory-map:read::@,@",
+    "qXfer:threads:read::@,@",
+    "?",
+    "qfThreadInfo",
+    "qsThreadInfo",
+    "qThreadExtraInfo,p1.@",
+    "qAttached:1",
+    "qC",
+    "g",
+    "G~",
+    "p@",
+    "P@=~",
+    "m@,@",
+    "m0,40",
+    "M@,@:~",
+    "X@,@:^",
+    "x@,@",
+    "vCont?",
+    "vCont;c",
+    "vCont;s:p1.1",
+    "vCont;s:p1.2;c:p1.-1",
+    "vCont;r@,@:p1.1;c",
+    "vCont;r0,10000:1",
+    "vCont;t",
+    "vCont;C05;S05:p1.1",
+    "c@",
+    "s@",
+    "C05",
+    "S05",
+    "Z0,@,4",
+    "z0,@,4",
+    "Z1,@,4",
+    "z1,@,4",
+    "Z2,@,@",
+    "z2,@,@",
+    "Z3,@,@",
+    "z3,@,@",
+    "Z4,@,@",
+    "z4,@,@",
+    "Z0,10,4",
+    "z0,10,4",
+    "Z9,@,@",
+    "Tp1.@",
+    "T@",
+    "qRcmd,~",
+    "D;1",
+    "D",
+    "k",
+    "vKill;1",
+    "vAttach;1",
+    "vRun;",
+    "R00",
+    "!",
+    "qHostInfo",
+    "qMemoryRegionInfo:@",
+    "qWatchpointSupportInfo:",
+    "qqemu.sstep",
+    "Qqemu.sstep=@",
+    "qqemu.PhyMemMode",
+    "Qqemu.PhyMemMode:1",
+    "Qqemu.PhyMemMode:0",
+    "Qqemu.PhyMemMode:@",
+    "qqemu.Supported",
+    "bs",
+    "bc",
+    "QThreadEvents:1",
+    "qTStatus",
+    "qOffsets",
+    "qSymbol::",
+    "QPassSignals:@",
+    "vFile:open:~,@,@",
+    "jThreadsInfo",
+    "QThreadSuffixSupported",
+    "QListThreadsInStopReply",
+    "vFlashErase:@,@",
+    "vFlashDone",
 ];
 
 /// One packet, or something like one.
@@ -294,7 +371,17 @@ fn no_packet_ends_the_stub_or_the_guest() {
     let system = System::new(lines.clone());
     let cpus = lines.into_iter().zip(0..).map(|(lines, n)| {
         let (registers, memory) = ([0; 40], vec![0; MEMORY]);
-        let core = Counter { id: CoreId(n), lines, system: system.clone(), registers, memory, retired: 0, breakpoints: Vec::new(), watchpoints: Vec::new(), hit: None };
+        let core = Counter {
+            id: CoreId(n),
+            lines,
+            system: system.clone(),
+            registers,
+            memory,
+            retired: 0,
+            breakpoints: Vec::new(),
+            watchpoints: Vec::new(),
+            hit: None,
+        };
         Box::new(core) as Box<dyn Vcpu>
     });
     let runner = Arc::new(Loop {
@@ -339,7 +426,12 @@ fn no_packet_ends_the_stub_or_the_guest() {
         answers(&messages, &output, seed);
     }
     let took = started.elapsed();
-    eprintln!("figure: {packets} packets in {:.2} s, {} writes of answers, {} wishes to end", took.as_secs_f64(), answered.load(SeqCst), runner.quits.load(SeqCst));
+    eprintln!(
+        "figure: {packets} packets in {:.2} s, {} writes of answers, {} wishes to end",
+        took.as_secs_f64(),
+        answered.load(SeqCst),
+        runner.quits.load(SeqCst)
+    );
     assert!(answered.load(SeqCst) > packets / 4, "most are answered");
     // The last debugger goes, and the machine runs.
     messages.send(Message::Input(b"$D#44".to_vec())).expect("it lives");

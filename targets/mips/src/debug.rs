@@ -1,7 +1,6 @@
-//! The registers as debuggers number them: GDB's standard features of MIPS (GDB manual, G.5.9), and
-//! all of coprocessor 0, from its rows.
+//! The registers as debuggers number them: GDB's standard features of MIPS (GDB manual, G.5.9). GDB 13
+//! hangs when it prints registers of MIPS beyond these.
 
-use crate::cp0::ROWS;
 use crate::state::{self, Mode, cp0, kept};
 use crate::{Mips, fpu};
 use proteus_exec::registers::{Description, Feature, Register};
@@ -44,7 +43,6 @@ pub fn description(core: &Core<Mips>) -> Description {
             Feature { name: "org.gnu.gdb.mips.cpu", types: "", registers: cpu },
             Feature { name: "org.gnu.gdb.mips.cp0", types: "", registers: system.into() },
             Feature { name: "org.gnu.gdb.mips.fpu", types: "", registers: fpu },
-            Feature { name: "org.proteus.mips.cp0", types: "", registers: ROWS.iter().map(|r| Register::new(format!("cp0_{}", r.name), bits, "int").group("cp0")).collect() },
         ],
         pc: PC,
         sp: 29,
@@ -67,7 +65,7 @@ pub fn read(core: &mut Core<Mips>, number: usize) -> Option<u128> {
         F..FCSR => double(core, n - F as u32),
         FCSR => core.word(state::FCSR),
         FIR => core.target.model.fir.into(),
-        _ => crate::cp0::read(core, ROWS.get(number - END)?.key).ok()?,
+        _ => return None,
     }))
 }
 
@@ -108,8 +106,7 @@ pub fn write(core: &mut Core<Mips>, number: usize, value: u128) -> bool {
             }
         }
         FCSR => return fpu::control_write(core, 31, value).is_ok(),
-        FIR => return false,
-        _ => return ROWS.get(number - END).is_some_and(|r| crate::cp0::write(core, r.key, value, true).is_ok()),
+        _ => return false,
     }
     true
 }
