@@ -12,7 +12,11 @@ pub const RAM: u64 = 0x80_0000;
 
 /// A little-endian core of the model, as after a reset, in kernel mode without ERL and BEV.
 pub fn core(model: &str) -> Box<Core<Mips>> {
-    let mut b = MachineBuilder::new("test", 1);
+    core_of(model, MachineBuilder::new("test", 1))
+}
+
+/// The core of a machine that has devices besides.
+pub fn core_of(model: &str, mut b: MachineBuilder) -> Box<Core<Mips>> {
     b.ram(0, &Region::new("ram", RAM).unwrap());
     let machine = b.build().unwrap();
     let system = System::new(machine.core_lines(CoreId(0)).cloned());

@@ -55,10 +55,7 @@ const PORTS: &[Port] = &[
 /// Kernel and initramfs for a big-endian Malta board.
 pub(crate) fn malta(build: &Build) -> Result<()> {
     let name = build.architecture();
-    let port = PORTS
-        .iter()
-        .find(|port| port.architecture == name)
-        .ok_or_else(|| Error::Other(format!("tools/guests/src/built.rs has no row for {name}")))?;
+    let port = PORTS.iter().find(|port| port.architecture == name).ok_or_else(|| Error::Other(format!("tools/guests/src/built.rs has no row for {name}")))?;
     let work = std::path::absolute(build.output("build.part")).map_err(|error| Error::Other(format!("no place to build in: {error}")))?;
     remove_dir(&work)?;
     make_dir(&work)?;

@@ -128,13 +128,8 @@ pub(crate) fn to_stanzas(sources: &[Source], lists: Lists) -> String {
     };
     let mut text = String::new();
     for source in sources {
-        let _ = write!(
-            text,
-            "Types: {kind}\nURIs: {}\nSuites: {}\nComponents: {}\n{target}\n",
-            source.uris,
-            source.suites.join(" "),
-            source.components.join(" ")
-        );
+        let _ =
+            write!(text, "Types: {kind}\nURIs: {}\nSuites: {}\nComponents: {}\n{target}\n", source.uris, source.suites.join(" "), source.components.join(" "));
         for (key, value) in [("Signed-By", &source.signed_by), ("Trusted", &source.trusted)] {
             if let Some(value) = value {
                 let _ = writeln!(text, "{key}: {value}");
