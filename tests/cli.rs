@@ -1,8 +1,8 @@
 //! The binaries as their users meet them: messages, statuses, help texts, and that no command line
 //! and no file makes them panic.
 
-use std::path::{Path, PathBuf};
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
