@@ -29,7 +29,11 @@ const USES: &[(&str, &[&str], &str)] = &[
     ("proteus-mips", &["proteus-exec", "proteus-model", "proteus-float", "decodetree"], "an instruction's meaning is written once, for every executor"),
     ("proteus-mips-glue", &["proteus-mips", "proteus-exec", "proteus-translator"], "it joins one target and the translator, and does nothing else"),
     ("proteus-gdb", &["proteus-exec", "proteus-model"], "a debugger sees cores and memory, whoever executes them and whatever carries its bytes"),
-    ("proteus-monitor", &["proteus-exec", "proteus-model"], "a monitor sees the machine through the run loop, whoever executes it and whatever carries its bytes"),
+    (
+        "proteus-monitor",
+        &["proteus-exec", "proteus-model"],
+        "a monitor sees the machine through the run loop, whoever executes it and whatever carries its bytes",
+    ),
     ("proteus-ins", &["proteus-exec", "proteus-translator"], "it runs any target's instruction tests, so it knows none"),
     (
         "proteus-cli",

@@ -26,8 +26,7 @@ const AARCH64: Case = Case {
     endian: "little",
 };
 
-const AARCH64_4: Case =
-    Case { what: "AArch64, 4 cores", words: &["-M", "virt,gic-version=3", "-cpu", "cortex-a53", "-smp", "4"], cores: 4, ..AARCH64 };
+const AARCH64_4: Case = Case { what: "AArch64, 4 cores", words: &["-M", "virt,gic-version=3", "-cpu", "cortex-a53", "-smp", "4"], cores: 4, ..AARCH64 };
 
 const MIPS: Case = Case {
     what: "MIPS, big-endian",
@@ -160,11 +159,9 @@ fn watchpoints(g: &mut Gdb) {
     g.ask("continue");
     g.ask("delete");
     let address = g.value("&copied");
-    for (kind, command, variable, packet, stop) in [
-        ("write", "watch", "copied", "Z2,", "watch:"),
-        ("read", "rwatch", "given", "Z3,", "rwatch:"),
-        ("access", "awatch", "sleeping", "Z4,", "awatch:"),
-    ] {
+    for (kind, command, variable, packet, stop) in
+        [("write", "watch", "copied", "Z2,", "watch:"), ("read", "rwatch", "given", "Z3,", "rwatch:"), ("access", "awatch", "sleeping", "Z4,", "awatch:")]
+    {
         if command == "watch" {
             g.ask("set var given = given + 1");
         }
@@ -182,7 +179,11 @@ fn watchpoints(g: &mut Gdb) {
 
 fn threads(g: &mut Gdb, case: &Case) {
     for core in 0..case.cores {
-        g.feature(&format!("stop by core {core}"), &[&format!("break tick if core == {core}"), "continue", "thread"], &[&format!("tick (core={core})"), &format!("is {} (", core + 1)]);
+        g.feature(
+            &format!("stop by core {core}"),
+            &[&format!("break tick if core == {core}"), "continue", "thread"],
+            &[&format!("tick (core={core})"), &format!("is {} (", core + 1)],
+        );
         g.ask("delete");
     }
     if case.cores == 1 {

@@ -83,7 +83,8 @@ fn aarch64(cores: &str) {
     assert_eq!(g.value("$ESR_EL1 >> 26"), 0x15, "an SVC");
     g.ask("delete");
     let code = g.ask("x/12i $pc");
-    let frame = code.split_once("sub\tsp, sp, #").and_then(|(_, n)| n.split_whitespace().next()).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+    let frame =
+        code.split_once("sub\tsp, sp, #").and_then(|(_, n)| n.split_whitespace().next()).and_then(|n| u64::from_str_radix(n.trim_start_matches("0x"), 16).ok());
     let frame = frame.unwrap_or_else(|| panic!("{code}"));
     let saved = g.value("$sp") - frame;
     let core = g.ask("thread");

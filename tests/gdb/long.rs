@@ -101,7 +101,10 @@ fn boots_single_steps_are_the_run_itself() {
     while at + 1 < trace.len() {
         // The next place that is far enough and was not met on the way there.
         let met: HashSet<u64> = trace[at..(at + APART).min(trace.len())].iter().map(|r| pc(r)).collect();
-        let Some(next) = (at + APART..trace.len()).find(|n| !met.contains(&pc(&trace[*n])) && !trace[at + 1..*n].iter().any(|r| pc(r) == pc(&trace[*n]))) else { break };
+        let Some(next) = (at + APART..trace.len()).find(|n| !met.contains(&pc(&trace[*n])) && !trace[at + 1..*n].iter().any(|r| pc(r) == pc(&trace[*n])))
+        else {
+            break;
+        };
         let registers = run_to(&mut raw, pc(&trace[next]));
         assert_eq!(registers, trace[next], "after {next} instructions");
         (at, compared) = (next, compared + 1);
@@ -173,18 +176,19 @@ fn breakpoints_that_came_and_went_leave_no_trace() {
     let read = |raw: &mut Raw| u64::from_str_radix(&raw.ask(&format!("m{counter:x},8")), 16).expect("digits").swap_bytes();
     // Rounds of the guest's loop in a tick of processor time; the best of some tries of half a second.
     let speed = |raw: &mut Raw| {
-        (0..5).map(|_| {
-            let (before, from) = (read(raw), processor_time(pid));
-            raw.send("vCont;c");
-            while processor_time(pid) < from + 50 {
-                std::thread::yield_now();
-            }
-            raw.bytes(b"\x03");
-            assert!(raw.receive().starts_with("T02"));
-            (read(raw) - before) / (processor_time(pid) - from).max(1)
-        })
-        .max()
-        .unwrap_or(0)
+        (0..5)
+            .map(|_| {
+                let (before, from) = (read(raw), processor_time(pid));
+                raw.send("vCont;c");
+                while processor_time(pid) < from + 50 {
+                    std::thread::yield_now();
+                }
+                raw.bytes(b"\x03");
+                assert!(raw.receive().starts_with("T02"));
+                (read(raw) - before) / (processor_time(pid) - from).max(1)
+            })
+            .max()
+            .unwrap_or(0)
     };
     let before = speed(&mut raw);
     let memory = target.console.peak_memory().unwrap_or(0);
