@@ -7,7 +7,8 @@ struct Case<'a> {
     words: Vec<&'a str>,
     cores: &'a str,
     kib: u64,
-    /// What Linux calls the driver of its interrupt controller.
+    /// What Linux calls the driver of its interrupt controller, or its timer's interrupt: on Malta it
+    /// takes the core's only if that is pending as soon as Count is at Compare.
     interrupts: &'a str,
 }
 
@@ -51,21 +52,24 @@ const MALTA: &[Shape] = &[
     (&["-accel", "interpreter"], 256, false),
 ];
 
+/// The kernels are for release 2 of the architecture: 4Kc, 5Kc and 20Kc do not run them.
 pub fn malta(on: &'static Architecture, models: &[&str]) {
     let Some(linux) = Linux::find("linux", on) else { return };
-    let run = |words: Vec<&str>, mib: u64| boot(&linux, &Case { words, cores: "1", kib: mib << 10, interrupts: "XT-PIC" });
+    // Neither 32-bit kernel is built for high memory, so they use what is at address 0.
+    let used = |mib: u64| if on.uname == "mips" { mib.min(256) } else { mib };
+    let run = |words: Vec<&str>, mib: u64| boot(&linux, &Case { words, cores: "1", kib: used(mib) << 10, interrupts: "MIPS   7  timer" });
     MALTA.iter().filter(|(.., always)| *always || long()).for_each(|(words, mib, _)| run(words.to_vec(), *mib));
     models.iter().filter(|_| long()).for_each(|model| run(vec!["-cpu", model], 256));
 }
 
 #[test]
 fn mipsel_boots_to_a_shell_that_answers() {
-    malta(&MIPSEL, &["4Kc", "24Kc"]);
+    malta(&MIPSEL, &["24Kc"]);
 }
 
 #[test]
 fn mips64el_boots_to_a_shell_that_answers() {
-    malta(&MIPS64EL, &["5Kc", "20Kc"]);
+    malta(&MIPS64EL, &["5KEf"]);
 }
 
 fn boot(linux: &Linux, case: &Case) {
