@@ -57,6 +57,10 @@ fn start(words: &[&str], vectors: u64) -> (Target, Raw, String) {
 #[test]
 fn boots_single_steps_are_the_run_itself() {
     let test = "single steps";
+    if !long() {
+        eprintln!("SKIPPED {test}: a longer job; PROTEUS_LONG=1 runs it");
+        return;
+    }
     let files = ["arm64/Image", "arm64/initrd-min.gz"].map(guest_file);
     let [Ok(image), Ok(initrd)] = files else { return eprintln!("SKIPPED {test}: no guest: run tools/fetch-guests") };
     if !has(test, "gdb-multiarch") {
