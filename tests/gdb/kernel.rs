@@ -94,18 +94,18 @@ fn aarch64(cores: &str) {
     assert_eq!(core, g.ask("thread"));
     g.ask("delete");
     // The same code by its virtual and by its physical address, which no table maps.
-    let words = |text: &str| {
+    let shown = |text: &str| {
         text.lines().filter_map(|l| l.split_once(':')).flat_map(|(_, w)| w.split_whitespace().map(String::from).collect::<Vec<_>>()).collect::<Vec<_>>()
     };
     let pc = g.value("$pc");
-    let mapped = words(&g.ask(&format!("x/4wx {pc:#x}")));
+    let mapped = shown(&g.ask(&format!("x/4wx {pc:#x}")));
     let answer = g.ask(&format!("monitor gva2gpa {pc:#x}"));
     let physical = answer.split_once("gpa: ").and_then(|(_, n)| n.split_whitespace().next()).unwrap_or_else(|| panic!("{answer}")).to_string();
     let look = format!("x/4wx {physical}");
     assert!(g.ask(&look).contains("Cannot access"));
     assert_eq!(g.packet("Qqemu.PhyMemMode:1"), "OK");
     let found = g.ask(&look);
-    assert!(mapped.len() == 4 && words(&found) == mapped, "{mapped:?}: {found}");
+    assert!(mapped.len() == 4 && shown(&found) == mapped, "{mapped:?}: {found}");
     g.holds("physical memory", &found, &[physical.trim_start_matches("0x")]);
     assert_eq!(g.packet("Qqemu.PhyMemMode:0"), "OK");
     end(g, target);
