@@ -157,15 +157,14 @@ impl Run<'_> {
         let e = &mut self.emulator;
         let (machine, bell) = (&e.built.machine, &e.control.bell);
         e.control.set_state(RunState::Running);
-        let outcome = match e.plan.icount {
+        match e.plan.icount {
             Some(icount) => sched::run_turns(machine, &mut e.cpus, bell, icount),
             None => {
                 let (cpus, outcome) = e.workers.run(machine, std::mem::take(&mut e.cpus), bell);
                 e.cpus = cpus;
                 outcome
             }
-        };
-        outcome
+        }
     }
 
     /// The processors stand still from now on.

@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn expressions_have_qemus_values() {
         let registers = |name: &str| (name == "pc").then_some(0x1000);
-        let cases: &[(&str, Result<(i64, &str), &str>)] = &[
+        type Case = (&'static str, Result<(i64, &'static str), &'static str>);
+        let cases: &[Case] = &[
             ("1+2*3", Ok((7, ""))),
             ("0x10|3+1", Ok((20, ""))),
             ("  010 next", Ok((8, "next"))),

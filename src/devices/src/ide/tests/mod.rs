@@ -58,7 +58,7 @@ impl Image {
     /// What such an image has in sectors of 512 bytes that were not written: their number at both
     /// ends, and bytes that differ from their neighbours.
     pub fn pattern(first: u64, sectors: u64) -> Vec<u8> {
-        let mut bytes: Vec<u8> = (0..512u32).map(|n| (n * 7 ^ n >> 5) as u8).collect::<Vec<_>>().repeat(sectors as usize);
+        let mut bytes: Vec<u8> = (0..512u32).map(|n| ((n * 7) ^ (n >> 5)) as u8).collect::<Vec<_>>().repeat(sectors as usize);
         for (sector, n) in bytes.chunks_exact_mut(512).zip(first..) {
             sector[..8].copy_from_slice(&n.to_le_bytes());
             sector[504..].copy_from_slice(&n.to_le_bytes());
