@@ -138,11 +138,19 @@ impl Gdb {
         self.console.expect("Continuing.", LIMIT).unwrap_or_else(|e| panic!("{}: {e}", self.what));
     }
 
-    /// Sends Ctrl-C, and gives what it prints then.
+    /// Sends Ctrl-C, and gives what it prints then. A debugger that has said "Continuing." may still be
+    /// at work before it lets the machine go on; then it ends that work, and is asked once more.
     pub fn interrupt(&mut self) -> String {
         let pid = self.console.pid().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
-        self.prompt()
+        for _ in 0..10 {
+            assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
+            let printed = self.prompt();
+            if !printed.lines().any(|line| line.trim() == "Quit") {
+                return printed;
+            }
+            self.go_on();
+        }
+        panic!("{}: the debugger never lets the machine go on", self.what)
     }
 
     /// A feature: after the commands, what they printed together has all these words.
