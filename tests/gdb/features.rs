@@ -84,7 +84,7 @@ fn every_feature(case: &Case) {
 
 fn documents(g: &mut Gdb, case: &Case) {
     g.feature("no acknowledgements", &["show remote noack-packet"], &["currently enabled"]);
-    g.feature("memory map", &["info mem"], &["provided by the target", "ro nocache", "rw nocache"]);
+    g.feature("memory map", &["info mem"], &["provided by the target", "00000000 0xffffffffffffffff rw"]);
     let threads = g.packet("qXfer:threads:read::0,fff");
     assert_eq!(threads.matches("<thread ").count() as u64, case.cores, "{threads}");
     g.holds("qXfer:threads", &threads, &["core=\"0\"", "name=\"CPU"]);

@@ -67,6 +67,8 @@ impl<T: Target> Cpu<T> {
             self.logged = !self.logged;
             self.forget();
         }
+        // One that nobody was told of, for another core was first, is met again or is no longer there.
+        self.core.debug.hit = None;
         let stop = self.run_inner(budget);
         let core = &mut *self.core;
         core.retired += (core.granted - core.run.budget) as u64;

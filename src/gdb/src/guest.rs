@@ -17,7 +17,7 @@ use proteus_exec::debug::Watchpoint;
 use proteus_exec::registers::Description;
 use proteus_exec::runner::{Runner, View};
 use proteus_exec::vcpu::Vcpu;
-use proteus_model::{CoreId, Mapping, WindowKind};
+use proteus_model::{CoreId, Mapping};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -125,7 +125,6 @@ pub struct Guest {
     /// there is no difference, but a debugger wants to hear of the one that it set.
     breakpoints: BTreeMap<u64, [u32; 2]>,
     watchpoints: Vec<(Watchpoint, u32)>,
-    roms: Vec<(u64, u64)>,
     /// What the next resume does.
     pub plan: Plan,
     /// The resume that is under way.
@@ -135,11 +134,7 @@ pub struct Guest {
 impl Guest {
     /// The machine of a run; `None` where the run is over.
     pub fn new(runner: Arc<dyn Runner>, hmp: Hmp) -> Option<Guest> {
-        let (description, cores, roms) = look(&*runner, |v| {
-            let roms = v.machine.windows().into_iter().filter(|w| w.kind == WindowKind::Mmio && is_rom(v, w.base)).map(|w| (w.base, w.size));
-            let roms = roms.collect();
-            Some((v.cpus.first()?.description(), v.cpus.len(), roms))
-        })??;
+        let (description, cores) = look(&*runner, |v| Some((v.cpus.first()?.description(), v.cpus.len())))??;
         Some(Guest {
             runner,
             hmp,
@@ -149,7 +144,6 @@ impl Guest {
             step_interrupts: false,
             breakpoints: BTreeMap::new(),
             watchpoints: Vec::new(),
-            roms,
             plan: Plan::default(),
             resumed: false,
         })
@@ -282,10 +276,6 @@ impl Guest {
             },
         }
     }
-}
-
-fn is_rom(v: &View<'_>, address: u64) -> bool {
-    matches!(v.machine.space().find(address), Some(Mapping::Ram { read_only: true, .. }))
 }
 
 fn look<R: Send + 'static>(runner: &dyn Runner, f: impl FnOnce(&mut View<'_>) -> R + Send + 'static) -> Option<R> {
@@ -582,6 +572,6 @@ impl TargetDescriptionXmlOverride for Guest {
 
 impl MemoryMap for Guest {
     fn memory_map_xml(&self, offset: u64, length: usize, buf: &mut [u8]) -> TargetResult<usize, Self> {
-        Ok(copy_part(&xml::memory_map(&self.roms), offset, length, buf))
+        Ok(copy_part(xml::MEMORY_MAP, offset, length, buf))
     }
 }

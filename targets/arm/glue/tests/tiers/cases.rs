@@ -88,8 +88,25 @@ fn atomics_of_two_cores_lose_nothing() {
         let mut sum = [0; 8];
         cores[0].core.machine.peek(DATA, &mut sum).expect("RAM");
         assert_eq!(u64::from_le_bytes(sum), 400_000);
-        assert!(compiler.statistics().shared > 0, "the second core uses the first one's code");
     }
+}
+
+/// What was compiled for one core serves another that comes by later.
+#[test]
+fn a_second_core_uses_the_first_ones_code() {
+    let compiler = compiler(Options { at_once: true, ..Options::default() }).expect("a compiler");
+    let mut cores = cpus(&machine(2), Some((&compiler, 2)));
+    // subs x3, x3, #1; b.ne .-4; b .
+    poke(&cores[0], CODE, &[0xf100_0463, 0x54ff_ffe1, HERE]);
+    for cpu in &mut cores {
+        *cpu.core.word_mut(state::x(3)) = 1000;
+    }
+    let second = cores.split_off(1);
+    // Code goes with the last core that has it.
+    let _first = together(cores, &[CODE + 8]);
+    assert_eq!(compiler.statistics().shared, 0);
+    together(second, &[CODE + 8]);
+    assert!(compiler.statistics().shared > 0);
 }
 
 /// A loop that rewrites an instruction of its own, in another block, each time round.
@@ -126,6 +143,26 @@ fn code_that_another_core_rewrites() {
     }
     *cores[1].core.word_mut(state::PC) = other;
     together(cores, &[CODE + 8, other + 12]);
+}
+
+/// A breakpoint stops before its instruction, again and again while it is there; a stop that nobody
+/// was told of is not one for ever.
+#[test]
+fn breakpoints_stop_while_they_are_there() {
+    // add x2, x2, #1; subs x0, x0, #1; b.ne 0; b .
+    let program = [0x9100_0442, 0xf100_0400, 0x54ff_ffc1, HERE];
+    for compile in [None, Some(1), Some(2)] {
+        let mut rig = Rig::new(compile);
+        rig.program(&program);
+        rig.set(state::x(0), 100);
+        rig.run(30);
+        rig.cpu.set_breakpoints(&[CODE + 4]);
+        for _ in 0..2 {
+            assert_eq!((rig.run(1000), rig.cpu.core.pc(), rig.x(2)), (Stop::Debug, CODE + 4, 11), "{compile:?}");
+        }
+        rig.cpu.set_breakpoints(&[]);
+        assert_eq!((rig.run(89 * 3 + 2), rig.x(0), rig.x(2)), (Stop::Budget, 0, 100), "{compile:?}");
+    }
 }
 
 /// Stopping after any number of instructions gives what the interpreter gives.
