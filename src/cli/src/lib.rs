@@ -63,7 +63,7 @@ fn status(args: Vec<OsString>, built_for: Option<TargetName>) -> u8 {
 fn system(program: &str, args: impl IntoIterator<Item = OsString>, target: Option<TargetName>) -> u8 {
     let result = match options::parse(program, args) {
         Err(e) => Err(e),
-        Ok(Request::Help { help, machine }) => match run::helps::text(program, &help, machine.as_deref()) {
+        Ok(Request::Help { help, machine }) => match run::helps::text(program, &help, machine.as_deref(), target) {
             Ok(text) => {
                 print(&text);
                 Ok(0)

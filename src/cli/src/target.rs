@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use proteus_machines::Architecture;
+
 /// A target, by the last part of QEMU's program names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TargetName {
@@ -36,6 +38,20 @@ impl TargetName {
             TargetName::Mips64 => "mips64",
             TargetName::Mips64el => "mips64el",
             TargetName::X86_64 => "x86_64",
+        }
+    }
+
+    /// What the processors are, as boards have it. Arm's board has 64-bit processors under either
+    /// name.
+    pub fn architecture(self) -> Architecture {
+        let mips = |is_64, big_endian| Architecture::Mips { is_64, big_endian };
+        match self {
+            TargetName::Aarch64 | TargetName::Arm => Architecture::Aarch64,
+            TargetName::Mips => mips(false, true),
+            TargetName::Mipsel => mips(false, false),
+            TargetName::Mips64 => mips(true, true),
+            TargetName::Mips64el => mips(true, false),
+            TargetName::X86_64 => Architecture::X86_64,
         }
     }
 }

@@ -76,17 +76,7 @@ pub fn board(config: &Config, target: Option<TargetName>) -> Result<&'static Boa
 /// What the processors are: as the program's name says, or else what the board has, and where that
 /// leaves a choice as the kernel is.
 fn architecture(config: &Config, target: Option<TargetName>, board: &Board) -> Result<Architecture, UsageError> {
-    let mips = |is_64, big_endian| Architecture::Mips { is_64, big_endian };
-    let wanted = match target {
-        // Arm's board has 64-bit processors under either name.
-        Some(TargetName::Aarch64 | TargetName::Arm) => Some(Architecture::Aarch64),
-        Some(TargetName::Mips) => Some(mips(false, true)),
-        Some(TargetName::Mipsel) => Some(mips(false, false)),
-        Some(TargetName::Mips64) => Some(mips(true, true)),
-        Some(TargetName::Mips64el) => Some(mips(true, false)),
-        Some(TargetName::X86_64) => Some(Architecture::X86_64),
-        None => None,
-    };
+    let wanted = target.map(TargetName::architecture);
     match (wanted, board.targets) {
         (Some(wanted), targets) if targets.contains(&wanted) => Ok(wanted),
         (Some(_), _) => {

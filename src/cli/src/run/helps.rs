@@ -4,22 +4,25 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::cores;
-use proteus_machines::{BOARDS, Choices};
+use proteus_machines::{Architecture, BOARDS, Choices};
 use proteus_model::{DeviceType, PropertyDefault, PropertyKind};
 
 use super::devices;
 use crate::options::HelpRequest;
 use crate::options::debug::LOG_ITEMS;
+use crate::target::TargetName;
 use crate::{error, help};
 
-/// What a request prints, or an error of one line.
-pub fn text(program: &str, request: &HelpRequest, machine: Option<&str>) -> Result<String, String> {
+/// What a request prints, or an error of one line. Where the program has a `target`, only what fits
+/// that is listed.
+pub fn text(program: &str, request: &HelpRequest, machine: Option<&str>, target: Option<TargetName>) -> Result<String, String> {
+    let target = target.map(TargetName::architecture);
     Ok(match request {
         HelpRequest::Usage => help::usage(program),
         HelpRequest::Version => help::version(),
-        HelpRequest::Machines => machines(),
+        HelpRequest::Machines => machines(target),
         HelpRequest::MachineProperties(name) => return machine_properties(name),
-        HelpRequest::Cpus => cpus(machine),
+        HelpRequest::Cpus => cpus(machine, target),
         HelpRequest::Accelerators => "Accelerators supported in QEMU binary:\ntcg\n".into(),
         HelpRequest::Devices => device_list(),
         HelpRequest::DeviceProperties(name) => return device_properties(name),
@@ -54,9 +57,9 @@ fn list(heading: &str, names: &[&str]) -> String {
     names.iter().fold(heading.to_string(), |out, name| out + "  " + name + "\n")
 }
 
-fn machines() -> String {
+fn machines(target: Option<Architecture>) -> String {
     let mut out = "Supported machines are:\n".to_string();
-    for board in BOARDS {
+    for board in BOARDS.iter().filter(|b| target.is_none_or(|t| b.targets.contains(&t))) {
         let _ = writeln!(out, "{:<20} {}", board.name, board.description);
         for alias in board.aliases {
             let _ = writeln!(out, "{alias:<20} {} (alias of {})", board.description, board.name);
@@ -106,10 +109,10 @@ fn machine_properties(name: &str) -> Result<String, String> {
     Ok(out)
 }
 
-fn cpus(machine: Option<&str>) -> String {
+fn cpus(machine: Option<&str>, target: Option<Architecture>) -> String {
     let board = machine.and_then(proteus_machines::find);
     let mut out = "Available CPUs:\n".to_string();
-    for model in cores::models(board) {
+    for model in cores::models(board, target) {
         let _ = writeln!(out, "  {model}");
     }
     out
@@ -203,7 +206,7 @@ mod tests {
 
     #[test]
     fn clients_find_their_words() {
-        let get = |r: HelpRequest| text("p", &r, None).unwrap();
+        let get = |r: HelpRequest| text("p", &r, None, None).unwrap();
         assert!(get(HelpRequest::Machines).lines().any(|l| l.starts_with("virt ") && l.contains("ARM Virtual Machine")));
         assert!(get(HelpRequest::MachineProperties("virt".into())).contains("gic-version="));
         assert!(get(HelpRequest::Chardevs).contains("testdev"));
@@ -211,6 +214,21 @@ mod tests {
         assert!(get(HelpRequest::Cpus).lines().any(|l| l == "  cortex-a57"));
         assert!(get(HelpRequest::Netdevs).lines().any(|l| l == "user"));
         assert!(get(HelpRequest::Devices).contains("name \"loader\""));
-        assert!(text("p", &HelpRequest::DeviceProperties("virtio-blk".into()), None).unwrap_err().contains("there is no device"));
+        assert!(text("p", &HelpRequest::DeviceProperties("virtio-blk".into()), None, None).unwrap_err().contains("there is no device"));
+    }
+
+    #[test]
+    fn a_programs_lists_have_what_fits_its_target() {
+        let get = |r: HelpRequest, target| text("p", &r, None, Some(target)).unwrap();
+        for (target, board, there, absent) in [
+            (TargetName::Aarch64, "virt", "cortex-a53", "24Kf"),
+            (TargetName::Mipsel, "malta", "24Kf", "MIPS64R2-generic"),
+            (TargetName::Mips64, "malta", "MIPS64R2-generic", "cortex-a53"),
+        ] {
+            let machines = get(HelpRequest::Machines, target);
+            assert!(machines.contains(board) && machines.contains("virt") != machines.contains("malta"), "{machines}");
+            let cpus = get(HelpRequest::Cpus, target);
+            assert!(cpus.contains(there) && !cpus.contains(absent), "{cpus}");
+        }
     }
 }

@@ -58,6 +58,8 @@ pub fn run(config: &Config, target: Option<TargetName>) -> Result<u8, UsageError
     terminals.restore_on_panic();
     let signals = SignalWatch::start(&config.program, &emulator.control, terminals)
         .map_err(|e| Problem(format!("cannot wait for signals: {e}")).at(&config.program, "start"))?;
+    // What the first client is told: the processors start whether it has asked by then or not.
+    emulator.control.set_state(if config.start_paused { RunState::Prelaunch } else { RunState::Running });
     if let Some(open) = emulator.open_monitors.take() {
         open();
     }

@@ -67,7 +67,7 @@ impl Host for About {
         self.boards().map(info).collect()
     }
     fn cpu_models(&self) -> Vec<String> {
-        let mut models: Vec<String> = self.boards().flat_map(|b| cores::models(Some(b))).map(str::to_string).collect();
+        let mut models: Vec<String> = self.boards().flat_map(|b| cores::models(Some(b), Some(self.architecture))).map(str::to_string).collect();
         models.sort();
         models.dedup();
         models

@@ -18,10 +18,15 @@ use super::tier::Translator;
 use crate::config::{AcceleratorKind, Config, IcountShift, TcgThread};
 use crate::error::{Problem, UsageError, shorten};
 
-/// The names of all models that fit a board, or of all there are.
-pub fn models(board: Option<&Board>) -> impl Iterator<Item = &'static str> {
-    let all = arm::models::MODELS.iter().map(|m| m.name).chain(mips::models::MODELS.iter().map(|m| m.name));
-    all.filter(move |name| board.is_none_or(|b| b.cpu_models.contains(name)))
+/// The names of the models that there are, of those that fit a board and a program's target where
+/// these are given.
+pub fn models(board: Option<&Board>, target: Option<Architecture>) -> impl Iterator<Item = &'static str> {
+    let arm = target.is_none_or(|t| t == Architecture::Aarch64);
+    // A 64-bit program runs 32-bit models too.
+    let mips = move |wide: bool| target.is_none_or(|t| matches!(t, Architecture::Mips { is_64, .. } if is_64 || !wide));
+    let all_arm = arm::models::MODELS.iter().filter(move |_| arm).map(|m| m.name);
+    let all_mips = mips::models::MODELS.iter().filter(move |m| mips(m.bits64)).map(|m| m.name);
+    all_arm.chain(all_mips).filter(move |name| board.is_none_or(|b| b.cpu_models.contains(name)))
 }
 
 /// Interpretations of a block before it is offered to the translator.
