@@ -91,6 +91,29 @@ impl fmt::Display for Error {
     }
 }
 
+/// What the build script of a target does: makes the decoder `name` of every table in `decode/`, with
+/// the functions of `crate::translate`, and `name_tables` without them, for the tests of the tables
+/// by themselves.
+pub fn target(name: &str) -> Result<(), Error> {
+    let folder = Path::new("decode");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let unreadable = |e: std::io::Error| Error::one(format!("{}: cannot read the folder: {e}", folder.display()));
+    let mut tables = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|e| e == "decode") {
+            tables.push(path);
+        }
+    }
+    // The numbers of the instructions must not depend on the order of the directory.
+    tables.sort();
+    let builder = |name: &str| tables.iter().fold(Builder::new(name), Builder::file);
+    builder(name).semantics("crate::translate").generate()?;
+    builder(&format!("{name}_tables")).generate()?;
+    Ok(())
+}
+
 /// As `Display`: a build script's `main` prints its error with `Debug`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
-//! Instruction tests: what the runners of every target's `tests/*.ins` share.
+//! Instruction tests: what the runners of every target's `tests/*.ins` share, and in [`fuzz`] what
+//! those of random programs do.
 //!
 //! A line is `words "disassembly" before => after`:
 //!
@@ -13,6 +14,8 @@
 //! taken. A line of settings alone holds for the lines after it, until the next such line. `#`
 //! starts a comment.
 #![forbid(unsafe_code)]
+
+pub mod fuzz;
 
 use proteus_exec::{Core, Cpu, Target, Thresholds};
 use proteus_translator::{Compiler, Options, Unavailable};

@@ -2,12 +2,13 @@
 
 use proteus_arm::{Arm, Configuration, models, state, sysregs as sr};
 use proteus_arm_glue::compiler;
-use proteus_exec::ops::Slot;
 use proteus_exec::system::System;
-use proteus_exec::{Core, Cpu, InstructionClock, Stop, Thresholds, WORDS};
+use proteus_exec::{Core, Cpu, Thresholds};
+use proteus_ins::fuzz;
 use proteus_model::ram::Region;
 use proteus_model::{Clock, CoreId, Machine, MachineBuilder};
-use proteus_translator::{Compiler, Options};
+use proteus_translator::Compiler;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// Where memory begins, and how much there is.
@@ -53,8 +54,14 @@ pub fn machine_and(cores: usize, clock: Clock, more: impl FnOnce(&mut MachineBui
     machine
 }
 
-/// The cores of `machine`, at EL1, compiling where a compiler is given.
+/// The cores of `machine`, compiling where a compiler is given.
 pub fn cpus(machine: &Arc<Machine>, compile: Option<(&Arc<Compiler<Arm>>, u32)>) -> Vec<Cpu<Arm>> {
+    let thresholds = Thresholds { compile: compile.map_or(u32::MAX, |c| c.1) };
+    cores(machine).into_iter().map(|core| Cpu::new(core, compile.map(|(c, _)| c.tier()), thresholds)).collect()
+}
+
+/// The cores of `machine`, at EL1.
+fn cores(machine: &Arc<Machine>) -> Vec<Box<Core<Arm>>> {
     let n = machine.core_count();
     let configuration = Configuration {
         model: models::find("max").expect("a model"),
@@ -89,16 +96,25 @@ pub fn cpus(machine: &Arc<Machine>, compile: Option<(&Arc<Compiler<Arm>>, u32)>)
                 *core.word_mut(slot) = v;
             }
             core.resync();
-            let tier = compile.map(|(c, _)| c.tier());
-            Cpu::new(core, tier, Thresholds { compile: compile.map_or(u32::MAX, |c| c.1) })
+            core
         })
         .collect()
 }
 
 /// One core and its memory.
-pub struct Rig {
-    pub cpu: Cpu<Arm>,
-    pub compiler: Option<Arc<Compiler<Arm>>>,
+pub struct Rig(pub fuzz::Rig<Arm>);
+
+impl Deref for Rig {
+    type Target = fuzz::Rig<Arm>;
+    fn deref(&self) -> &fuzz::Rig<Arm> {
+        &self.0
+    }
+}
+
+impl DerefMut for Rig {
+    fn deref_mut(&mut self) -> &mut fuzz::Rig<Arm> {
+        &mut self.0
+    }
 }
 
 impl Rig {
@@ -109,51 +125,21 @@ impl Rig {
 
     /// As [`Rig::new`], on a machine of one core.
     pub fn on(machine: &Arc<Machine>, compile: Option<u32>) -> Rig {
-        let compiler = compile.map(|_| compiler(Options { at_once: true, ..Options::default() }).expect("a compiler"));
-        let mut cpu = cpus(machine, compiler.as_ref().zip(compile)).remove(0);
-        cpu.core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: 0 });
-        Rig { cpu, compiler }
-    }
-
-    pub fn poke(&mut self, at: u64, bytes: &[u8]) {
-        self.cpu.core.machine.poke(at, bytes).expect("RAM");
+        Rig(fuzz::Rig::new(cores(machine).remove(0), (RAM, BYTES), compile, compiler))
     }
 
     pub fn program(&mut self, words: &[u32]) {
-        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-        self.poke(CODE, &bytes);
-        self.cpu.forget();
-    }
-
-    pub fn set(&mut self, slot: Slot, v: u64) {
-        *self.cpu.core.word_mut(slot) = v;
+        load(&mut self.0, words);
     }
 
     pub fn x(&self, r: u32) -> u64 {
         self.cpu.core.word(state::x(r))
     }
+}
 
-    /// Runs exactly `n` instructions, or until the core waits.
-    pub fn run(&mut self, n: u64) -> Stop {
-        let end = self.cpu.core.executed() + n;
-        loop {
-            let left = end - self.cpu.core.executed();
-            let stop = self.cpu.run(left as i64);
-            if stop != Stop::Budget || self.cpu.core.executed() >= end {
-                return stop;
-            }
-        }
-    }
-
-    /// The register words.
-    pub fn words(&self) -> Vec<u64> {
-        (0..WORDS as u16).map(|i| self.cpu.core.word(Slot(i))).collect()
-    }
-
-    /// All memory.
-    pub fn memory(&self) -> Vec<u8> {
-        let mut m = vec![0; BYTES as usize];
-        self.cpu.core.machine.peek(RAM, &mut m).expect("RAM");
-        m
-    }
+/// Puts a program in place.
+pub fn load(rig: &mut fuzz::Rig<Arm>, words: &[u32]) {
+    let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+    rig.poke(CODE, &bytes);
+    rig.cpu.forget();
 }

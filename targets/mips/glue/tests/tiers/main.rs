@@ -4,30 +4,10 @@
 mod rig;
 
 use proteus_exec::ops::Slot;
+use proteus_ins::fuzz::{Programs, Random, Rig, fuzz, wanted};
 use proteus_mips::mips::{self, Id};
-use proteus_mips::{cp0, state};
-use rig::{BYTES, CODE, DATA, DATA_BYTES, Rig};
-
-/// A small generator of random numbers, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 11) % n
-    }
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
+use proteus_mips::{Mips, cp0, state};
+use rig::{BYTES, CODE, DATA, DATA_BYTES, KSEG0};
 
 /// Instructions that leave the state in which a program goes on: they have tests of their own.
 const LEFT_OUT: &[&str] = &["MTC0", "DMTC0", "ERET", "DERET", "WAIT", "TLBWI", "TLBWR", "TLBR", "SDBBP", "DI", "EI", "CACHE"];
@@ -67,7 +47,7 @@ impl Kinds {
 
     /// A word of `id` that writes no register which holds an address, and is based on one.
     fn tame(r: &mut Random, id: Id, memory: bool) -> u32 {
-        let mut w = mips::random(id, r.next() as u32);
+        let mut w = mips::random(id, r.bits() as u32);
         let field = |w: &mut u32, at: u32, value: u32| {
             let v = *w & !(31 << at) | value << at;
             if mips::decode(v) == Some(id) {
@@ -90,7 +70,22 @@ impl Kinds {
         w
     }
 
-    /// A program of `n` instructions in one page, which never leaves it by a fixed branch.
+    fn branch(r: &mut Random, id: Id, i: u64, n: u64) -> u32 {
+        let w = mips::random(id, r.bits() as u32);
+        let to = r.below(n + 1);
+        match mips::NAMES[id as usize] {
+            "J" | "JAL" => w & !0x3ff_ffff | ((CODE >> 2) as u32 + to as u32) & 0x3ff_ffff,
+            name if name.starts_with("JR") || name.starts_with("JALR") => {
+                // The link register is not the one that is jumped to.
+                w & !(31 << 21 | 31 << 11) | CODE_REGISTER << 21 | (w >> 11 & 15) << 11
+            }
+            _ => w & !0xffff | (to as i64 - i as i64 - 1) as u32 & 0xffff,
+        }
+    }
+}
+
+impl Programs<Mips> for Kinds {
+    // In one page, which fixed branches never leave.
     fn program(&self, r: &mut Random, n: u64, branchy: bool) -> Vec<u32> {
         let pick = |r: &mut Random, from: &[Id]| from[r.below(from.len() as u64) as usize];
         let mut words = Vec::new();
@@ -119,158 +114,93 @@ impl Kinds {
         words
     }
 
-    fn branch(r: &mut Random, id: Id, i: u64, n: u64) -> u32 {
-        let w = mips::random(id, r.next() as u32);
-        let to = r.below(n + 1);
-        match mips::NAMES[id as usize] {
-            "J" | "JAL" => w & !0x3ff_ffff | ((CODE >> 2) as u32 + to as u32) & 0x3ff_ffff,
-            name if name.starts_with("JR") || name.starts_with("JALR") => {
-                // The link register is not the one that is jumped to.
-                w & !(31 << 21 | 31 << 11) | CODE_REGISTER << 21 | (w >> 11 & 15) << 11
+    fn load(&self, rig: &mut Rig<Mips>, program: &[u32]) {
+        rig::load(rig, program);
+    }
+
+    fn scatter(&self, r: &mut Random, rigs: &mut [Rig<Mips>; 2], length: u64) {
+        let model = rigs[0].cpu.core.target.model;
+        let wide = model.bits64;
+        let address = |v: u64| if wide { v as u32 as i32 as i64 as u64 } else { v as u32 as u64 };
+        let cut = |v: u64| if wide { v } else { v as u32 as u64 };
+        let mut put = |slot: Slot, v: u64| rigs.iter_mut().for_each(|g| g.set(slot, v));
+        for n in 1..32 {
+            put(state::r(n), cut(r.number()));
+        }
+        // What indexed accesses add.
+        put(state::r(1), r.below(64));
+        for n in BASES {
+            let mut at = DATA + r.below(DATA_BYTES - 64);
+            match r.below(16) {
+                0 => at = at & !0xfff | (0xff0 + r.below(16)),
+                1 => at = KSEG0 + BYTES - r.below(32),
+                2 => at = CODE + r.below(4 * length),
+                3 => {}
+                // Through the TLB, where there is nothing.
+                4 => at = r.below(1 << 20),
+                _ => at &= !15,
             }
-            _ => w & !0xffff | (to as i64 - i as i64 - 1) as u32 & 0xffff,
+            put(state::r(n), address(at));
         }
-    }
-}
-
-fn number(r: &mut Random, wide: bool) -> u64 {
-    let v = match r.below(8) {
-        0 => r.below(4),
-        1 => u64::MAX - r.below(3),
-        2 => 1 << r.below(64),
-        3 | 4 => r.next() as i32 as i64 as u64,
-        5 => r.next() & r.next() & r.next(),
-        // A double or two floats of ordinary size.
-        6 => 0x3ff0_0000_3f80_0000 | r.next() & 0x803f_ffff_807f_ffff,
-        _ => r.next(),
-    };
-    if wide { v } else { v as u32 as u64 }
-}
-
-/// The same random state for both.
-fn scatter(r: &mut Random, rigs: &mut [Rig; 2], length: u64) {
-    let wide = rigs[0].wide();
-    let address = |v: u64| if wide { v as u32 as i32 as i64 as u64 } else { v as u32 as u64 };
-    let mut put = |slot: Slot, v: u64| rigs.iter_mut().for_each(|g| g.set(slot, v));
-    for n in 1..32 {
-        put(state::r(n), number(r, wide));
-    }
-    // What indexed accesses add.
-    put(state::r(1), r.below(64));
-    for n in BASES {
-        let mut at = DATA + r.below(DATA_BYTES - 64);
-        match r.below(16) {
-            0 => at = at & !0xfff | (0xff0 + r.below(16)),
-            1 => at = rig::KSEG0 + BYTES - r.below(32),
-            2 => at = CODE + r.below(4 * length),
-            3 => {}
-            // Through the TLB, where there is nothing.
-            4 => at = r.below(1 << 20),
-            _ => at &= !15,
+        put(state::r(CODE_REGISTER), address(CODE + 4 * r.below(length)));
+        put(state::HI, cut(r.number()));
+        put(state::LO, cut(r.number()));
+        for n in 0..32 {
+            let low = r.number();
+            put(state::f(n), low);
         }
-        put(state::r(n), address(at));
-    }
-    put(state::r(CODE_REGISTER), address(CODE + 4 * r.below(length)));
-    put(state::HI, number(r, wide));
-    put(state::LO, number(r, wide));
-    for n in 0..32 {
-        let low = number(r, true);
-        put(state::f(n), low);
-    }
-    let fcsr = match r.below(4) {
-        0 => r.next() & 0xff83_ffff & !0x0003_f000,
-        1 => r.next() & 3,
-        _ => 0,
-    };
-    put(state::FCSR, fcsr);
-    put(state::PC, address(CODE + 4 * r.below(length)));
-    put(state::DELAY, 0);
-    put(state::DELAY_TARGET, 0);
-    // CU1, CU0, perhaps FR; kernel mode without EXL, ERL and BEV.
-    let fr = (r.below(2) << 26) * u64::from(rigs[0].has_fr());
-    rigs.iter_mut().for_each(|g| {
-        g.set(cp0::STATUS, 3 << 28 | fr);
-        g.cpu.core.halted = false;
-        g.cpu.core.resync();
-    });
-}
-
-/// The words, without the target of a delay slot that is over.
-fn settled(mut words: Vec<u64>) -> Vec<u64> {
-    if words[state::DELAY.0 as usize] == 0 {
-        words[state::DELAY_TARGET.0 as usize] = 0;
-    }
-    words
-}
-
-fn listing(words: &[u32]) -> String {
-    use std::fmt::Write;
-    words.iter().enumerate().fold(String::new(), |mut s, (i, w)| {
-        let name = mips::decode(*w).map_or("?", |id| mips::NAMES[id as usize]);
-        let _ = writeln!(s, "  {:x}: {w:08x} {name}", CODE + 4 * i as u64);
-        s
-    })
-}
-
-/// Runs programs until `total` instructions have been executed by each tier.
-fn fuzz(model: &str, big: bool, seed: u64, total: u64) {
-    let mut r = Random::new(seed);
-    let mut rigs = [Rig::new(model, big, None), Rig::new(model, big, Some(2))];
-    let kinds = Kinds::new(|id| rigs[0].cpu.core.target.has(mips::FEATURES[id as usize]));
-    let (mut done, mut programs) = (0, 0u64);
-    while done < total {
-        let n = match programs % 4 {
-            0 => 1 + r.below(3),
-            1 => 4 + r.below(12),
-            _ => 8 + r.below(100),
+        let fcsr = match r.below(4) {
+            0 => r.bits() & 0xff83_ffff & !0x0003_f000,
+            1 => r.bits() & 3,
+            _ => 0,
         };
-        programs += 1;
-        let program = kinds.program(&mut r, n, !programs.is_multiple_of(3));
-        rigs.iter_mut().for_each(|g| g.program(&program));
-        for run in 0..8 {
-            if run % 2 == 0 || r.one_in(2) {
-                scatter(&mut r, &mut rigs, n);
-            }
-            let before = rigs[0].words();
-            let budget = 1 + r.below(if run < 4 { 8 * n + 8 } else { 400 });
-            let stops = [rigs[0].run(budget), rigs[1].run(budget)];
-            let [a, b] = [0, 1].map(|i| settled(rigs[i].words()));
-            let executed = [0, 1].map(|i| rigs[i].cpu.core.executed());
-            let differ: Vec<String> =
-                (0..a.len()).filter(|&i| a[i] != b[i]).map(|i| format!("word {i}: {:x} -> interpreted {:x}, compiled {:x}", before[i], a[i], b[i])).collect();
-            let [m, c] = [0, 1].map(|i| rigs[i].memory());
-            let at = (0..m.len()).find(|&i| m[i] != c[i]);
-            assert!(
-                differ.is_empty() && at.is_none() && executed[0] == executed[1] && stops[0] == stops[1],
-                "{model} big {big} seed {seed}, program {programs}, run {run} of {budget} from {:x}: stops {stops:?}, executed {executed:?}, first byte of memory {at:x?}\n{}\n{}",
-                before[state::PC.0 as usize],
-                differ.join("\n"),
-                listing(&rigs[0].code(program.len()))
-            );
-            done += budget;
-        }
+        put(state::FCSR, fcsr);
+        put(state::PC, address(CODE + 4 * r.below(length)));
+        put(state::DELAY, 0);
+        put(state::DELAY_TARGET, 0);
+        // CU1, CU0, perhaps FR; kernel mode without EXL, ERL and BEV.
+        let fr = (r.below(2) << 26) * u64::from(model.fpu64());
+        rigs.iter_mut().for_each(|g| {
+            g.set(cp0::STATUS, 3 << 28 | fr);
+            g.cpu.core.halted = false;
+            g.cpu.core.resync();
+        });
     }
-    let s = rigs[1].compiler.as_ref().expect("a compiler").statistics();
-    println!("{model} big {big} seed {seed}: {programs} programs, {done} instructions; {s:?}");
-    assert!(s.regions > programs / 2, "hardly anything was compiled: {s:?}");
-    assert_eq!(s.refused, 0);
+
+    // Without the target of a delay slot that is over.
+    fn settled(&self, mut words: Vec<u64>) -> Vec<u64> {
+        if words[state::DELAY.0 as usize] == 0 {
+            words[state::DELAY_TARGET.0 as usize] = 0;
+        }
+        words
+    }
+
+    fn listing(&self, rig: &Rig<Mips>, length: usize) -> String {
+        use std::fmt::Write;
+        rig::code(rig, length).iter().enumerate().fold(String::new(), |mut s, (i, w)| {
+            let name = mips::decode(*w).map_or("?", |id| mips::NAMES[id as usize]);
+            let _ = writeln!(s, "  {:x}: {w:08x} {name}", CODE + 4 * i as u64);
+            s
+        })
+    }
 }
 
-/// How many instructions of a width in all: PROTEUS_FUZZ asks for more, in millions.
-fn wanted() -> u64 {
-    std::env::var("PROTEUS_FUZZ").ok().and_then(|v| v.parse::<u64>().ok()).map_or(200_000, |m| m * 1_000_000)
+fn model(model: &str, big: bool, seed: u64, total: u64) {
+    let rigs = [rig::rig(model, big, None), rig::rig(model, big, Some(2))];
+    let kinds = Kinds::new(|id| rigs[0].cpu.core.target.has(mips::FEATURES[id as usize]));
+    fuzz(&format!("{model} big {big}"), seed, total, &kinds, rigs);
 }
 
 #[test]
 fn both_tiers_reach_the_same_state_on_32_bits() {
     for (seed, big) in [(1, false), (2, true)] {
-        fuzz("24Kf", big, seed, wanted() / 2);
+        model("24Kf", big, seed, wanted() / 2);
     }
 }
 
 #[test]
 fn both_tiers_reach_the_same_state_on_64_bits() {
     for (seed, big) in [(3, false), (4, true)] {
-        fuzz("MIPS64R2-generic", big, seed, wanted() / 2);
+        model("MIPS64R2-generic", big, seed, wanted() / 2);
     }
 }
