@@ -477,8 +477,12 @@ impl<T: Target> Cpu<T> {
         }
     }
 
-    /// Puts compiled code in place, where memory still holds what it was compiled from.
+    /// Puts compiled code in place, where memory still holds what it was compiled from and no
+    /// breakpoint has come into it meanwhile.
     fn install(&mut self, c: Compiled) {
+        if self.core.debug.breakpoints().iter().any(|&pc| c.contains(pc)) {
+            return;
+        }
         if self.logged || !region::still_there(&self.core, &c.source) {
             return;
         }

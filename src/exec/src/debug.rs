@@ -68,6 +68,11 @@ impl Debug {
         !self.breakpoints.is_empty() && self.breakpoints.binary_search(&pc).is_ok()
     }
 
+    /// The breakpoints, ascending.
+    pub(crate) fn breakpoints(&self) -> &[u64] {
+        &self.breakpoints
+    }
+
     /// Is anything in the page of `address` watched?
     #[inline]
     pub(crate) fn watches_page(&self, address: u64) -> bool {

@@ -165,6 +165,29 @@ fn breakpoints_stop_while_they_are_there() {
     }
 }
 
+/// Code that was asked for before a breakpoint came into it is not run.
+#[test]
+fn code_under_way_does_not_run_over_a_breakpoint() {
+    let compiler = compiler(Options::default()).expect("a compiler");
+    let mut cpu = cpus(&machine(1), Some((&compiler, 2))).remove(0);
+    // 0: add x2, x2, #1; b +4; 8: subs x0, x0, #1; b.ne 0; b .
+    poke(&cpu, CODE, &[0x9100_0442, 0x1400_0001, 0xf100_0400, 0x54ff_ffa1, HERE]);
+    *cpu.core.word_mut(state::x(0)) = 1_000_000;
+    // The second block is asked for, and the first with it.
+    cpu.run(4 * 8);
+    cpu.set_breakpoints(&[CODE + 8]);
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while compiler.statistics().regions == 0 {
+        assert!(std::time::Instant::now() < patience, "nothing was compiled");
+        std::thread::yield_now();
+    }
+    // Finished code is asked for now and then.
+    for _ in 0..1000 {
+        *cpu.core.word_mut(state::PC) = CODE;
+        assert_eq!((cpu.run(1000), cpu.core.pc()), (Stop::Debug, CODE + 8));
+    }
+}
+
 /// Stopping after any number of instructions gives what the interpreter gives.
 #[test]
 fn budgets_are_exact() {
