@@ -56,6 +56,10 @@ pub struct Block<T: Target> {
     pub special: bool,
     /// Times it was interpreted, saturating.
     pub count: u32,
+    /// `count` when code was last installed that has it in its middle.
+    pub since: u32,
+    /// A region that has it in its middle is being compiled.
+    pub awaited: bool,
     /// Compiled code that begins here.
     pub compiled: Option<Compiled>,
 }
@@ -193,7 +197,7 @@ impl<T: Target> Blocks<T> {
             if b.compiled.as_ref().is_some_and(|c| c.overlaps(b.key, phys, end)) {
                 gone.push((b.key.pc, i));
                 b.compiled = None;
-                b.count = 0;
+                (b.count, b.since) = (0, 0);
             }
             true
         });
@@ -254,5 +258,16 @@ pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Optio
     if ops.is_empty() {
         return None;
     }
-    Some(Block { key: Key { phys, pc, mode }, bytes: at as u64, ops: ops.into_boxed_slice(), ends, slot, special, count: 0, compiled: None })
+    Some(Block {
+        key: Key { phys, pc, mode },
+        bytes: at as u64,
+        ops: ops.into_boxed_slice(),
+        ends,
+        slot,
+        special,
+        count: 0,
+        since: 0,
+        awaited: false,
+        compiled: None,
+    })
 }

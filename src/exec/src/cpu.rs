@@ -1,16 +1,17 @@
 //! The run loop of one translated core: blocks, the interpreter, the way into compiled code and
 //! out of it, exceptions and interrupts between blocks.
 
-use crate::block::{self, Blocks, Key, Op};
+use crate::block::{self, Block, Blocks, Key, Op};
 use crate::core::Core;
 use crate::debug::Watchpoint;
 use crate::jump;
 use crate::log;
-use crate::region::{self, Compiled, Left, Tier};
+use crate::region::{self, Compiled, Left, Requested, Source, Tier};
 use crate::system::Message;
 use crate::target::{Access, BusError, MODE_SLOT, Step, Target};
 use crate::vcpu::Start;
 use proteus_ram::tlb::{PAGE_MASK, PAGE_SIZE};
+use std::sync::Arc;
 
 /// Why a core stopped running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +53,10 @@ pub struct Cpu<T: Target> {
 
 /// Blocks interpreted between two looks for finished code.
 const POLL: u32 = 256;
+
+/// How many times the interpretations that make a block hot it waits for code that has it in its
+/// middle.
+const PATIENCE: u32 = 1 << 12;
 
 impl<T: Target> Cpu<T> {
     /// A core run by the interpreter, and by `tier` where one is given.
@@ -292,7 +297,8 @@ impl<T: Target> Cpu<T> {
             return true;
         };
         block.count = block.count.saturating_add(1);
-        if block.count >= self.thresholds.compile && block.count.is_power_of_two() && self.tier.is_some() && !self.logged {
+        let heat = block.count - block.since;
+        if heat >= self.thresholds.compile && heat.is_power_of_two() && self.tier.is_some() && !self.logged {
             self.offer(index);
         }
         let Some(block) = self.blocks.get(index) else { return true };
@@ -435,11 +441,13 @@ impl<T: Target> Cpu<T> {
         match tier.enter(core, code) {
             Left::Unlinked => core.run.budget > 0,
             Left::Budget => {
-                if !core.exact() || core.run.budget <= 0 {
+                // What asks for more than was granted would never run.
+                let begun = core.executed() != core.retired;
+                if !core.exact() && begun || core.run.budget <= 0 {
                     core.use_up_budget();
                     return false;
                 }
-                // Exactly so many instructions are left, fewer than the block has.
+                // Few instructions are left, fewer than the block may need.
                 let pc = core.pc();
                 let Some(index) = self.block_at(pc) else { return false };
                 self.interpret(index)
@@ -460,21 +468,46 @@ impl<T: Target> Cpu<T> {
         self.look_up(pc).map(|f| f.0)
     }
 
-    /// Offers the region at block `index` to the compiling tier.
+    /// Offers the region at block `index` to the compiling tier. A block in the middle of a region that
+    /// is on its way waits for that one: most blocks are never entered but from its beginning.
     fn offer(&mut self, index: usize) {
+        let patience = self.thresholds.compile.saturating_mul(PATIENCE);
+        let Some(block) = self.blocks.get(index) else { return };
+        if block.awaited && block.count - block.since < patience {
+            return;
+        }
+        let count = block.count;
         let Some(source) = region::form(&self.blocks, index) else { return };
-        let count = self.blocks.get(index).map_or(0, |b| b.count);
         let Some(tier) = self.tier.as_mut() else { return };
-        if let Some(c) = tier.request(source, count) {
+        let asked = source.outline();
+        match tier.request(source, count) {
+            Requested::There(c) => self.arrived(Ok(c)),
+            Requested::Coming => self.middle(&asked, |b| b.awaited = true),
+            Requested::Refused => {}
+        }
+    }
+
+    /// Does something to the blocks of a region but its first.
+    fn middle(&mut self, region: &[Key], f: impl Fn(&mut Block<T>)) {
+        for &key in region.iter().skip(1) {
+            if let Some(block) = self.blocks.find(key).and_then(|i| self.blocks.get_mut(i)) {
+                f(block);
+            }
+        }
+    }
+
+    /// Code has come that was asked for, or will not.
+    fn arrived(&mut self, what: Result<Compiled, Arc<Source>>) {
+        let source = what.as_ref().map_or_else(|s| s, |c| &c.source);
+        self.middle(&source.outline(), |b| (b.since, b.awaited) = (b.count, false));
+        if let Ok(c) = what {
             self.install(c);
         }
     }
 
     fn install_finished(&mut self) {
-        let Some(tier) = self.tier.as_mut() else { return };
-        for c in tier.finished() {
-            self.install(c);
-        }
+        let finished = self.tier.as_mut().map(|t| t.finished()).unwrap_or_default();
+        finished.into_iter().for_each(|what| self.arrived(what));
     }
 
     /// Puts compiled code in place, where memory still holds what it was compiled from and no

@@ -1,16 +1,23 @@
 //! The jump cache: virtual pc and context to block and compiled code, the one look-up between
 //! blocks for the interpreter and for compiled code alike.
 //!
-//! Entries of one guest page lie in one run of [`PER_PAGE`] entries, so that an invalidation by
-//! page clears just those. Every entry names the context (mode and TLB slot) that it holds for;
-//! a context's identifier is never given out twice, so a switch of address space clears nothing.
+//! Entries of one guest page lie in one run of [`PER_PAGE`] entries, one for each instruction, so
+//! that blocks of a page never drive each other out, and an invalidation by page clears just those.
+//! Every entry names the context (mode and TLB slot) that it holds for; a context's identifier is
+//! never given out twice, so a switch of address space clears nothing.
 
 /// Pages' runs in the cache; a power of two.
-pub const RUNS: usize = 64;
+pub const RUNS: usize = 32;
 /// Entries in a run; a power of two.
-pub const PER_PAGE: usize = 128;
+pub const PER_PAGE: usize = 1024;
 /// Entries in the cache.
 pub const ENTRIES: usize = RUNS * PER_PAGE;
+
+/// Bits of an address within an instruction.
+pub const INSTRUCTION: u32 = 2;
+/// Where the bits of an address begin that are folded onto the index.
+pub const FOLD: u32 = INSTRUCTION + ENTRIES.trailing_zeros() - 2;
+const _: () = assert!(RUNS.is_power_of_two() && PER_PAGE << INSTRUCTION == 4096 && FOLD > 12);
 
 /// One entry.
 #[repr(C)]
@@ -46,7 +53,7 @@ pub struct JumpCache {
 /// The bit of the page of `pc` in [`JumpCache::pages`].
 const fn page_bit(pc: u64) -> u64 {
     let page = (pc & PAGE_COMPARE) >> 12;
-    1 << ((page >> 6 ^ page >> 12 ^ page >> 18) % 64)
+    1 << ((page >> 3 ^ page >> 9 ^ page >> 15) % 64)
 }
 
 impl Default for JumpCache {
@@ -66,14 +73,12 @@ impl JumpCache {
         self.entries.as_ptr() as u64
     }
 
-    /// Index of the entry for `pc`: its page's run, then the instruction within the page, folded
-    /// so that both dense and sparse code spread.
+    /// Index of the entry for `pc`: its page's run, then the instruction within the page. Further
+    /// bits of the page's number decide the run, and the order within it, so that pages that share a
+    /// run seldom want the same entries.
     #[inline(always)]
     pub const fn index(pc: u64) -> usize {
-        let page = pc >> 12;
-        let run = (page ^ (page >> 6)) as usize % RUNS;
-        let word = (pc >> 2) ^ (pc >> 8);
-        run * PER_PAGE + word as usize % PER_PAGE
+        (pc >> INSTRUCTION ^ pc >> FOLD) as usize % ENTRIES
     }
 
     /// The entry for `pc` in `context`, when it is there.

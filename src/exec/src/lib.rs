@@ -29,6 +29,6 @@ pub mod vector;
 pub use crate::core::{Core, Fault, InstructionClock, Run};
 pub use crate::cpu::{Cpu, Stop, Thresholds};
 pub use crate::ops::Ops;
-pub use crate::region::{Compiled, Left, Source, Tier};
+pub use crate::region::{Compiled, Left, Requested, Source, Tier};
 pub use crate::target::{Access, BusError, Decoded, DelaySlots, HelperFn, HostFloat, Interpret, Layout, MODE_SLOT, Step, Target, Translation, WORDS};
 pub use crate::vcpu::{Start, Vcpu};

@@ -45,6 +45,14 @@ pub struct Source {
     pub blocks: Vec<SourceBlock>,
 }
 
+impl Source {
+    /// What its blocks are known by.
+    pub fn outline(&self) -> Vec<Key> {
+        let key = |b: &SourceBlock| Key { phys: self.entry.phys & !0xfff | b.pc & 0xfff, pc: b.pc, mode: self.entry.mode };
+        self.blocks.iter().map(key).collect()
+    }
+}
+
 /// Compiled code of a region. Cloning shares it; it is freed with the last clone.
 #[derive(Clone)]
 pub struct Compiled {
@@ -136,15 +144,25 @@ pub fn still_there<T: Target>(core: &Core<T>, source: &Source) -> bool {
     })
 }
 
+/// What comes of a request for code.
+pub enum Requested {
+    /// It is there already.
+    There(Compiled),
+    /// [`Tier::finished`] will tell.
+    Coming,
+    /// It cannot be had, or not now.
+    Refused,
+}
+
 /// A tier above the interpreter. Shared by the cores of a machine through an `Arc` of its own.
 pub trait Tier<T: Target>: Send {
     /// Address of the code that a jump to an uncompiled block goes to: it returns to the loop.
     fn exit_stub(&self) -> u64;
-    /// Code for `source`, where there is some already; otherwise it is asked for, and
-    /// [`Tier::finished`] gives it later. `count` is how often its entry ran, for the queue.
-    fn request(&mut self, source: Source, count: u32) -> Option<Compiled>;
-    /// Code that was finished since the last call.
-    fn finished(&mut self) -> Vec<Compiled>;
+    /// Asks for code of `source`. `count` is how often its entry ran, for the queue.
+    fn request(&mut self, source: Source, count: u32) -> Requested;
+    /// What has come since the last call of requests: code, or the source that no code could be
+    /// made of.
+    fn finished(&mut self) -> Vec<Result<Compiled, Arc<Source>>>;
     /// Runs compiled code at `entry` until it returns to the loop.
     fn enter(&mut self, core: &mut Core<T>, entry: u64) -> Left;
 }

@@ -3,14 +3,14 @@
 
 use crate::arena::{Arena, Code};
 use crate::emit::{Features, Shape};
-use crate::region::{Frontend, Refused, Workshop};
+use crate::region::{Frontend, Refused, Settings, Workshop};
 use crate::thunks::Thunks;
 use cranelift_codegen::Context;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 use parking_lot::{Condvar, Mutex};
 use proteus_exec::block::Key;
-use proteus_exec::{Compiled, Core, Left, Source, Target, Tier};
+use proteus_exec::{Compiled, Core, Left, Requested, Source, Target, Tier};
 use proteus_ram::tlb::Tlb;
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -25,11 +25,14 @@ pub struct Options {
     pub code: usize,
     /// Compile at once when asked, on the thread of the core: for tests and reproducible runs.
     pub at_once: bool,
+    /// Runs end at the very instruction that their budget says, as those must whose time is a count of
+    /// instructions. Otherwise they may end some blocks earlier or later.
+    pub exact: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { code: 128 << 20, at_once: false }
+        Options { code: 128 << 20, at_once: false, exact: false }
     }
 }
 
@@ -60,16 +63,19 @@ struct Counters {
     shared: AtomicU64,
 }
 
+/// Code, or the source that none could be made of.
+type Finished = Result<Compiled, Arc<Source>>;
+
 /// Where a core finds what was finished for it.
 #[derive(Default)]
 struct Inbox {
     any: AtomicBool,
-    list: Mutex<Vec<Compiled>>,
+    list: Mutex<Vec<Finished>>,
 }
 
 impl Inbox {
-    fn put(&self, c: Compiled) {
-        self.list.lock().push(c);
+    fn put(&self, what: Finished) {
+        self.list.lock().push(what);
         self.any.store(true, Ordering::Release);
     }
 }
@@ -171,12 +177,15 @@ impl Shared {
             drop(desk);
             let code = self.compile(&mut workshop, &source);
             desk = self.desk.lock();
-            let job = desk.current.take();
-            if let (Some(code), Some(job)) = (code, job) {
-                desk.enter(&source, &code);
-                for inbox in job.waiting {
-                    inbox.put(Compiled { entry: code.address(), source: source.clone(), keep: code.clone() });
-                }
+            if let Some(code) = &code {
+                desk.enter(&source, code);
+            }
+            let finished = match code {
+                Some(code) => Ok(Compiled { entry: code.address(), source, keep: code }),
+                None => Err(source),
+            };
+            for inbox in desk.current.take().into_iter().flat_map(|job| job.waiting) {
+                inbox.put(finished.clone());
             }
         }
     }
@@ -203,7 +212,7 @@ pub enum Unavailable {
     System(#[from] std::io::Error),
 }
 
-fn workshop<T: Target>(frontend: &dyn Frontend) -> Result<Workshop, Unavailable> {
+fn workshop<T: Target>(frontend: &dyn Frontend, exact: bool) -> Result<Workshop, Unavailable> {
     let host = |e: String| Unavailable::Host(e);
     let mut flags = settings::builder();
     let set = [
@@ -227,14 +236,14 @@ fn workshop<T: Target>(frontend: &dyn Frontend) -> Result<Workshop, Unavailable>
     let features = Features::default();
     let tlb = offset_of!(Core<T>, tlb);
     let shape = Shape { layout: T::LAYOUT, tlb_read: (tlb + Tlb::READ_OFFSET) as i32, tlb_write: (tlb + Tlb::WRITE_OFFSET) as i32, status: frontend.status() };
-    Ok(Workshop { isa, shape, features, context: Context::new(), builder: FunctionBuilderContext::new() })
+    Ok(Workshop { isa, settings: Settings { shape, features, exact }, context: Context::new(), builder: FunctionBuilderContext::new() })
 }
 
 impl<T: Target> Compiler<T> {
     /// A compiler of `frontend`'s instructions.
     #[cfg(target_arch = "x86_64")]
     pub fn new(frontend: impl Frontend, options: Options) -> Result<Arc<Compiler<T>>, Unavailable> {
-        let workshop = workshop::<T>(&frontend)?;
+        let workshop = workshop::<T>(&frontend, options.exact)?;
         let arena = Arena::new(options.code)?;
         let shared = Arc::new(Shared { desk: Mutex::default(), work: Condvar::new(), arena, counters: Counters::default(), frontend: Box::new(frontend) });
         let (mut thread, mut here) = (None, None);
@@ -278,23 +287,23 @@ impl<T: Target> Compiler<T> {
         desk.queue.len() + desk.current.is_some() as usize
     }
 
-    fn request(&self, source: Source, count: u32, inbox: &Arc<Inbox>) -> Option<Compiled> {
+    fn request(&self, source: Source, count: u32, inbox: &Arc<Inbox>) -> Requested {
         let shared = &*self.shared;
         let mut desk = shared.desk.lock();
         if let Some(c) = desk.find(&source) {
             shared.counters.shared.fetch_add(1, Ordering::Relaxed);
-            return Some(c);
+            return Requested::There(c);
         }
         if let Some(here) = &self.here {
             drop(desk);
             let source = Arc::new(source);
-            let code = shared.compile(&mut here.lock(), &source)?;
+            let Some(code) = shared.compile(&mut here.lock(), &source) else { return Requested::Refused };
             shared.desk.lock().enter(&source, &code);
-            return Some(Compiled { entry: code.address(), source, keep: code });
+            return Requested::There(Compiled { entry: code.address(), source, keep: code });
         }
         // With hardly any room left nothing is compiled until code has been dropped.
         if shared.arena.used() + (256 << 10) > shared.arena.size() {
-            return None;
+            return Requested::Refused;
         }
         let wait = |job: &mut Job| {
             if !job.waiting.iter().any(|w| Arc::ptr_eq(w, inbox)) {
@@ -303,7 +312,7 @@ impl<T: Target> Compiler<T> {
         };
         if let Some(job) = desk.current.as_mut().filter(|j| *j.source == source) {
             wait(job);
-            return None;
+            return Requested::Coming;
         }
         match desk.queue.iter_mut().find(|j| j.source.entry == source.entry) {
             Some(job) => {
@@ -315,7 +324,7 @@ impl<T: Target> Compiler<T> {
             None => desk.queue.push(Job { source: Arc::new(source), count, waiting: vec![inbox.clone()] }),
         }
         shared.work.notify_one();
-        None
+        Requested::Coming
     }
 }
 
@@ -341,11 +350,11 @@ impl<T: Target> Tier<T> for CraneliftTier<T> {
         self.compiler.thunks.exit()
     }
 
-    fn request(&mut self, source: Source, count: u32) -> Option<Compiled> {
+    fn request(&mut self, source: Source, count: u32) -> Requested {
         self.compiler.request(source, count, &self.inbox)
     }
 
-    fn finished(&mut self) -> Vec<Compiled> {
+    fn finished(&mut self) -> Vec<Finished> {
         if !self.inbox.any.load(Ordering::Acquire) {
             return Vec::new();
         }

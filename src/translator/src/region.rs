@@ -42,11 +42,19 @@ pub enum Refused {
     Full,
 }
 
+/// What all regions of a compiler have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings {
+    pub shape: Shape,
+    pub features: Features,
+    /// A run ends at the instruction that its budget says.
+    pub exact: bool,
+}
+
 /// What a compilation reuses from the one before.
 pub(crate) struct Workshop {
     pub isa: Arc<dyn TargetIsa>,
-    pub shape: Shape,
-    pub features: Features,
+    pub settings: Settings,
     pub context: Context,
     pub builder: FunctionBuilderContext,
 }
@@ -64,6 +72,9 @@ struct Part {
     done: bool,
     /// Control can come back to it within the region.
     looped: bool,
+    /// Most instructions from its start to the next check of the budget; 0 where it makes none, since
+    /// the block that it follows has made it.
+    check: i64,
     /// What is known at its start, from its only predecessor.
     inherited: Option<Known>,
 }
@@ -99,7 +110,7 @@ impl Workshop {
         signature.returns.push(AbiParam::new(types::I64));
         self.context.func = Function::with_name_signature(UserFuncName::default(), signature);
         let b = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
-        Region::begin(b, self.shape, self.features, source, frontend, seen).emit(self.isa.frontend_config())?;
+        Region::begin(b, &self.settings, source, frontend, seen).emit(self.isa.frontend_config())?;
         let mut plane = ControlPlane::default();
         let compiled = self.context.compile(&*self.isa, &mut plane).map_err(|e| Refused::Cranelift(format!("{:?}", e.inner)))?;
         if !compiled.buffer.relocs().is_empty() {
@@ -135,8 +146,27 @@ fn reach(next: &[u64]) -> Vec<u64> {
     }
 }
 
+/// Decides which blocks check the budget, and for how many instructions. With `exact` runs each does
+/// for itself. Otherwise a block that is entered from one other only leaves it to that one, which
+/// checks for the longest way through all that follow it so.
+fn plan_checks(parts: &mut [Part], source: &Source, exact: bool, inside: impl Fn(u64) -> Option<usize>) {
+    let mut longest = vec![0; parts.len()];
+    // The one block that another is entered from stands before it.
+    for i in (0..parts.len()).rev() {
+        let follows = |j: &usize| *j > i && parts[*j].edges == 1;
+        let rest = successors(&parts[i].seen).filter_map(&inside).filter(follows).map(|j| longest[j]).max();
+        longest[i] = source.blocks[i].code.len() as i64 + rest.filter(|_| !exact).unwrap_or(0);
+    }
+    for i in 0..parts.len() {
+        let follows = |j: usize| successors(&parts[j].seen).any(|pc| inside(pc) == Some(i));
+        let checked = !exact && i != 0 && parts[i].edges == 1 && (0..i).any(|j| parts[j].live && follows(j));
+        parts[i].check = if checked { 0 } else { longest[i] };
+    }
+}
+
 impl<'a, 'b> Region<'a, 'b> {
-    fn begin(mut b: FunctionBuilder<'a>, shape: Shape, features: Features, source: &'b Source, frontend: &'b dyn Frontend, seen: Vec<Seen>) -> Self {
+    fn begin(mut b: FunctionBuilder<'a>, shop: &Settings, source: &'b Source, frontend: &'b dyn Frontend, seen: Vec<Seen>) -> Self {
+        let &Settings { shape, features, exact } = shop;
         let start = b.create_block();
         b.append_block_params_for_function_params(start);
         b.switch_to_block(start);
@@ -157,6 +187,7 @@ impl<'a, 'b> Region<'a, 'b> {
                 live: i == 0 || i < 64 && reach[0] >> i & 1 != 0,
                 done: false,
                 looped: i < 64 && reach[i] >> i & 1 != 0,
+                check: 0,
                 inherited: None,
             })
             .collect();
@@ -169,6 +200,7 @@ impl<'a, 'b> Region<'a, 'b> {
         by_pc.retain(|_, &mut i| parts[i].live);
         // The entry is entered from outside too.
         parts[0].edges += 1;
+        plan_checks(&mut parts, source, exact, |pc| by_pc.get(&pc).copied());
         let mut e = Emitter {
             b,
             core,
@@ -246,7 +278,7 @@ impl<'a, 'b> Region<'a, 'b> {
         let source = self.source;
         let block = &source.blocks[i];
         let n = block.code.len();
-        self.charge(block.pc, n as i64);
+        self.charge(block.pc, n as i64, self.parts[i].check);
         let mut pc = block.pc;
         // Where control goes after the delay slot that is being emitted.
         let mut delayed: Option<Flow<V, C>> = None;
@@ -286,22 +318,24 @@ impl<'a, 'b> Region<'a, 'b> {
         Ok(())
     }
 
-    /// Takes the block's length off the budget, or leaves.
-    fn charge(&mut self, pc: u64, n: i64) {
+    /// Takes the `n` instructions of a block at `pc` off the budget, or leaves where there are fewer than
+    /// `check`.
+    fn charge(&mut self, pc: u64, n: i64, check: i64) {
         let e = &mut self.e;
         let budget = e.b.use_var(e.budget);
-        let n = e.b.ins().iconst(types::I64, n);
-        let left = e.b.ins().isub(budget, n);
-        let zero = e.b.ins().iconst(types::I64, 0);
-        let over = e.b.ins().icmp(IntCC::SignedLessThan, left, zero);
-        let cold = e.cold();
-        let on = e.b.create_block();
-        e.b.ins().brif(over, cold, &[], on, &[]);
-        e.begin(cold);
-        e.write_flags();
-        self.leave(Left::Budget, Some(V::Const(pc)));
+        if check != 0 {
+            let least = e.b.ins().iconst(types::I64, check);
+            let over = e.b.ins().icmp(IntCC::SignedLessThan, budget, least);
+            let cold = e.cold();
+            let on = e.b.create_block();
+            e.b.ins().brif(over, cold, &[], on, &[]);
+            e.begin(cold);
+            e.write_flags();
+            self.leave(Left::Budget, Some(V::Const(pc)));
+            self.e.begin(on);
+        }
         let e = &mut self.e;
-        e.begin(on);
+        let left = e.b.ins().iadd_imm_s(budget, -n);
         e.b.def_var(e.budget, left);
     }
 
@@ -429,19 +463,13 @@ impl<'a, 'b> Region<'a, 'b> {
             return self.exit(k);
         }
         let e = &mut self.e;
-        // JumpCache::index, and an entry has 32 bytes.
-        const ENTRY: u64 = size_of::<jump::Entry>() as u64;
-        const { assert!(ENTRY.is_power_of_two() && jump::RUNS.is_power_of_two() && jump::PER_PAGE.is_power_of_two()) };
-        let shift = |e: &mut Emitter<'_>, n: u64| e.bin_imm(Bin::Shr, W::W64, pc, n);
-        let (page, further) = (shift(e, 12), shift(e, 18));
-        let run = e.bin(Bin::Xor, W::W64, page, further);
-        let run = e.bin_imm(Bin::And, W::W64, run, jump::RUNS as u64 - 1);
-        let run = e.bin_imm(Bin::Shl, W::W64, run, (jump::PER_PAGE as u64 * ENTRY).trailing_zeros() as u64);
-        let (word, line) = (shift(e, 2), shift(e, 8));
-        let word = e.bin(Bin::Xor, W::W64, word, line);
-        let word = e.bin_imm(Bin::And, W::W64, word, jump::PER_PAGE as u64 - 1);
-        let word = e.bin_imm(Bin::Shl, W::W64, word, ENTRY.trailing_zeros() as u64);
-        let at = e.bin(Bin::Add, W::W64, run, word);
+        // JumpCache::index, times the bytes of an entry.
+        const SHIFT: u32 = size_of::<jump::Entry>().trailing_zeros();
+        const { assert!(size_of::<jump::Entry>() == 1 << SHIFT && SHIFT > jump::INSTRUCTION && jump::FOLD > SHIFT) };
+        let place = e.bin_imm(Bin::Shl, W::W64, pc, (SHIFT - jump::INSTRUCTION).into());
+        let further = e.bin_imm(Bin::Shr, W::W64, pc, (jump::FOLD - SHIFT).into());
+        let at = e.bin(Bin::Xor, W::W64, place, further);
+        let at = e.bin_imm(Bin::And, W::W64, at, (jump::ENTRIES as u64 - 1) << SHIFT);
         let jumps = V::Val(e.field(run!(jumps)));
         let entry = e.bin(Bin::Add, W::W64, jumps, at);
         let entry = e.val(entry);

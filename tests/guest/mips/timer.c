@@ -47,8 +47,9 @@ int main(void)
     cp0_write(9, 0, 0xfffffff0);
     spin(WAIT);
     say("count wraps", cp0_read(9, 0) < 0x80000000);
-    arm(WAIT);
+    arm(WAIT << 13);
     say("nothing pending", !!(cp0_read(13, 0) & (IP7 | TI)));
+    arm(WAIT);
     until_pending();
     say("pending", !!(cp0_read(13, 0) & IP7));
     say("timer interrupt", !!(cp0_read(13, 0) & TI));

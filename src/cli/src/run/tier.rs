@@ -11,10 +11,11 @@ use super::cores::Executor;
 pub struct Translator<T: Target>(Option<Arc<Compiler<T>>>);
 
 impl<T: Target> Translator<T> {
-    /// The translator, where `executor` is one and the host can have it.
-    pub fn new(program: &str, executor: Executor, compiler: fn(Options) -> Result<Arc<Compiler<T>>, Unavailable>) -> Translator<T> {
+    /// The translator, where `executor` is one and the host can have it; `exact` where time is a count
+    /// of instructions.
+    pub fn new(program: &str, executor: Executor, exact: bool, compiler: fn(Options) -> Result<Arc<Compiler<T>>, Unavailable>) -> Translator<T> {
         let Executor::Translator { code_size, .. } = executor else { return Translator(None) };
-        let mut options = Options::default();
+        let mut options = Options { exact, ..Options::default() };
         options.code = code_size.and_then(|n| usize::try_from(n).ok()).unwrap_or(options.code);
         match compiler(options) {
             Ok(compiler) => Translator(Some(compiler)),

@@ -132,7 +132,7 @@ impl Plan {
             Executor::Translator { compile_after: Some(n), .. } => n,
             _ => COMPILE_AFTER,
         };
-        let translator = Translator::new(program, self.executor, compiler);
+        let translator = Translator::new(program, self.executor, self.icount.is_some(), compiler);
         let ids = || (0..self.cores).map(|n| CoreId(n as u16));
         let system = System::new(ids().filter_map(|id| machine.core_lines(id).cloned()));
         let cores = ids()

@@ -251,7 +251,7 @@ fn the_background_thread_serves_a_running_core() {
 /// A full arena only means that nothing more is compiled.
 #[test]
 fn a_full_arena_stops_compiling() {
-    let compiler = compiler(Options { code: 4096, at_once: true }).expect("a compiler");
+    let compiler = compiler(Options { code: 4096, at_once: true, ..Options::default() }).expect("a compiler");
     let mut cpu = cpus(&machine(1), Some((&compiler, 1))).remove(0);
     // 40 blocks of add x2, x2, #1; b +4
     let mut program: Vec<u32> = (0..40).flat_map(|_| [0x9100_0442, 0x1400_0001]).collect();
