@@ -1,10 +1,11 @@
 //! Cases made by hand: what random programs seldom meet.
 
-use crate::rig::{BYTES, CODE, DATA, RAM, Rig, cpus, machine};
+use crate::rig::{BYTES, CODE, DATA, RAM, Rig, cores, cpus, machine};
 use proteus_arm::{Arm, state, sysregs as sr};
 use proteus_arm_glue::compiler;
-use proteus_exec::{Cpu, Stop};
+use proteus_exec::{Compiled, Core, Cpu, Left, Requested, Source, Stop, Thresholds, Tier};
 use proteus_translator::Options;
+use std::sync::{Arc, Mutex};
 
 /// `b .`
 const HERE: u32 = 0x1400_0000;
@@ -264,4 +265,70 @@ fn a_full_arena_stops_compiling() {
     }
     assert_eq!(cpu.core.word(state::x(2)), 4000);
     assert!(compiler.statistics().refused > 0);
+}
+
+/// A run that may not begin all that compiled code checks its budget for at once goes on in small
+/// steps, and counts what was executed.
+#[test]
+fn small_budgets_do_not_stand_still() {
+    let compiler = compiler(Options { at_once: true, ..Options::default() }).expect("a compiler");
+    let mut cpu = cpus(&machine(1), Some((&compiler, 1))).remove(0);
+    // 40 blocks of cbnz x9, end; add x2, x2, #1, one after the other; subs x0, x0, #1; b.ne; b .
+    let mut program: Vec<u32> = (0..40).flat_map(|n| [0xb500_0009 | (82 - 2 * n) << 5, 0x9100_0442]).collect();
+    program.extend([0xf100_0400, 0x5400_0001 | ((-81i32) as u32 & 0x7_ffff) << 5, HERE]);
+    poke(&cpu, CODE, &program);
+    *cpu.core.word_mut(state::x(0)) = 100;
+    let mut runs = 0;
+    while cpu.core.pc() != CODE + 82 * 4 {
+        cpu.run(10);
+        runs += 1;
+        assert!(runs < 100_000, "at {:#x}", cpu.core.pc());
+    }
+    assert_eq!(cpu.core.word(state::x(2)), 4000);
+    // The last run may have gone round at the end.
+    assert!((8200..8210).contains(&cpu.core.executed()), "{}", cpu.core.executed());
+    assert!(compiler.statistics().regions > 0);
+}
+
+/// A tier that notes what it is asked for, and never has it.
+#[derive(Clone, Default)]
+struct Busy {
+    asked: Arc<Mutex<Vec<Source>>>,
+    gives_up: Arc<Mutex<Vec<Arc<Source>>>>,
+}
+
+impl Tier<Arm> for Busy {
+    fn exit_stub(&self) -> u64 {
+        0
+    }
+    fn request(&mut self, source: Source, _: u32) -> Requested {
+        self.asked.lock().expect("no panic").push(source);
+        Requested::Coming
+    }
+    fn finished(&mut self) -> Vec<Result<Compiled, Arc<Source>>> {
+        self.gives_up.lock().expect("no panic").drain(..).map(Err).collect()
+    }
+    fn enter(&mut self, _: &mut Core<Arm>, _: u64) -> Left {
+        Left::Unlinked
+    }
+}
+
+/// While a region is on its way, a block in its middle is not asked for by itself; once it is known
+/// that nothing comes, it is.
+#[test]
+fn what_is_on_its_way_is_not_asked_for_again() {
+    let busy = Busy::default();
+    let core = cores(&machine(1)).remove(0);
+    let mut cpu = Cpu::new(core, Some(Box::new(busy.clone())), Thresholds { compile: 4 });
+    // subs x3, x3, #1; b.eq end; add x2, x2, #1; b 0; end: b .
+    poke(&cpu, CODE, &[0xf100_0463, 0x5400_0060, 0x9100_0442, 0x17ff_fffd, HERE]);
+    *cpu.core.word_mut(state::x(3)) = 1_000_000;
+    let entries = || busy.asked.lock().expect("no panic").iter().map(|s| s.entry.pc).collect::<Vec<_>>();
+    cpu.run(4000);
+    let first = busy.asked.lock().expect("no panic").first().cloned().expect("the loop is hot");
+    assert_eq!(first.blocks.iter().map(|b| b.pc).collect::<Vec<_>>(), [CODE, CODE + 8]);
+    assert!(entries().iter().all(|&pc| pc == CODE), "{:x?}", entries());
+    busy.gives_up.lock().expect("no panic").push(Arc::new(first));
+    cpu.run(4000);
+    assert!(entries().contains(&(CODE + 8)), "{:x?}", entries());
 }

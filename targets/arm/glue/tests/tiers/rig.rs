@@ -61,7 +61,7 @@ pub fn cpus(machine: &Arc<Machine>, compile: Option<(&Arc<Compiler<Arm>>, u32)>)
 }
 
 /// The cores of `machine`, at EL1.
-fn cores(machine: &Arc<Machine>) -> Vec<Box<Core<Arm>>> {
+pub fn cores(machine: &Arc<Machine>) -> Vec<Box<Core<Arm>>> {
     let n = machine.core_count();
     let configuration = Configuration {
         model: models::find("max").expect("a model"),
