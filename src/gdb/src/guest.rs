@@ -1,6 +1,6 @@
 //! The machine as gdbstub sees it: every core a thread of one process.
 
-use crate::xml;
+use crate::{filter, xml};
 use gdbstub::arch::{self, Arch};
 use gdbstub::common::{Signal, Tid};
 use gdbstub::outputln;
@@ -185,6 +185,22 @@ impl Guest {
         Ok(pc.and_then(|pc| self.breakpoints.get(&pc)).is_some_and(|n| n[0] == 0))
     }
 
+    /// The registers of the first feature as a stop reply has them: who walks the stack of a stopped
+    /// core needs no packet for them.
+    pub fn expedited(&self, tid: Tid) -> Result<Vec<u8>, Over> {
+        let (n, description) = (tid.get() - 1, self.description.clone());
+        self.look(move |v| {
+            let mut out = Vec::new();
+            let Some(cpu) = v.cpus.get_mut(n) else { return out };
+            for (n, r) in description.features.iter().take(1).flat_map(|f| &f.registers).enumerate() {
+                if let Some(value) = cpu.read_register(n) {
+                    filter::expedited(n, &description.bytes(value, r.bits), &mut out);
+                }
+            }
+            out
+        })
+    }
+
     fn add_breakpoint(&mut self, address: u64, kind: usize) -> bool {
         if self.breakpoints.len() >= MOST {
             return false;
@@ -243,7 +259,7 @@ impl Guest {
         let text = String::from_utf8_lossy(body);
         let on = |flag: bool| if flag { b"1".to_vec() } else { b"0".to_vec() };
         if let Some(range) = text.strip_prefix("qXfer:threads:read::") {
-            return crate::filter::part(xml::threads(self.cores).as_bytes(), range).unwrap_or_else(|| b"E01".to_vec());
+            return filter::part(xml::threads(self.cores).as_bytes(), range).unwrap_or_else(|| b"E01".to_vec());
         }
         if let Some(address) = text.strip_prefix("qMemoryRegionInfo:") {
             return u64::from_str_radix(address, 16).ok().and_then(|at| self.region(at)).unwrap_or_else(|| b"E01".to_vec());

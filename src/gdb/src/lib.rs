@@ -34,6 +34,9 @@ const PACKET: usize = 1 << 16;
 /// Steps of a range made before the debugger is listened to.
 const STEPS: usize = 1000;
 
+/// What is answered here and not by gdbstub, as `qSupported` has it.
+const SUPPORTED: &[u8] = b";qXfer:threads:read+";
+
 /// What a session is told.
 #[derive(Debug)]
 pub enum Message {
@@ -91,8 +94,8 @@ impl Stub {
 struct Wire {
     output: Output,
     buffer: Vec<u8>,
-    /// The answer under way is that to `qSupported`.
-    supported: bool,
+    /// What the answer under way is to have at its end.
+    more: Vec<u8>,
 }
 
 impl Connection for Wire {
@@ -106,11 +109,11 @@ impl Connection for Wire {
         Ok(())
     }
     fn flush(&mut self) -> Result<(), Infallible> {
-        if self.supported
-            && let Some(answer) = filter::add_supported(&self.buffer)
+        if !self.more.is_empty()
+            && let Some(answer) = filter::add(&self.buffer, &self.more)
         {
             self.buffer = answer;
-            self.supported = false;
+            self.more.clear();
         }
         (self.output)(&self.buffer);
         self.buffer.clear();
@@ -132,7 +135,7 @@ fn serve(runner: &Arc<dyn Runner>, hmp: &Hmp, output: &Output, inbox: &Receiver<
         let running = runner.state() == RunState::Running;
         runner.pause();
         let Some(mut guest) = Guest::new(runner.clone(), hmp.clone()) else { return };
-        let wire = Wire { output: output.clone(), buffer: Vec::new(), supported: false };
+        let wire = Wire { output: output.clone(), buffer: Vec::new(), more: Vec::new() };
         let Ok(stub) = GdbStub::<Guest, Wire>::builder(wire).packet_buffer_size(PACKET).build() else { return };
         let Ok(machine) = stub.run_state_machine(&mut guest) else { return };
         let mut session = Session { guest, incoming: Incoming::default(), acknowledge: true, stopped: tid(CoreId(0)) };
@@ -282,7 +285,7 @@ impl Session {
             Some(Piece::Through(bytes)) => {
                 self.acknowledge &= !bytes.starts_with(b"$QStartNoAckMode#");
                 if bytes.starts_with(b"$qSupported") {
-                    wire(&mut machine, |w| w.supported = true);
+                    wire(&mut machine, |w| w.more = SUPPORTED.to_vec());
                 }
                 bytes.into_iter().try_fold(machine, |machine, byte| self.pump(machine, byte))
             }
@@ -320,7 +323,10 @@ impl Session {
     /// Tells the debugger that the machine has stopped, if it waits for that.
     fn report(&mut self, machine: State, reason: Stopped) -> Result<State, End> {
         self.guest.resumed = false;
-        let Machine::Running(m) = machine else { return Ok(machine) };
+        let Machine::Running(mut m) = machine else { return Ok(machine) };
+        if !matches!(reason, Stopped::Exited(_)) {
+            m.borrow_conn().more = self.guest.expedited(self.stopped)?;
+        }
         m.report_stop(&mut self.guest, reason).map_err(|e| {
             tracing::warn!("gdb: {e}");
             End::Gone
