@@ -1,5 +1,7 @@
 //! Every feature in turn, on a program of ours: `tests/guest/debug.c`.
 
+use std::time::Instant;
+
 use crate::rig::*;
 
 /// Where the list is run.
@@ -77,9 +79,9 @@ fn every_feature(case: &Case) {
     dropped_connection(&target);
     let mut g = Gdb::attach(case.what, &target, Some(&elf));
     g.ask("kill");
+    g.holds("kill", &g.transcript(), &["[Inferior 1 (process 1) killed]"]);
     let end = target.console.wait_exit(LIMIT).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(end.code(), Some(0), "{}", target.console.transcript());
-    eprintln!("feature: {}: kill", case.what);
 }
 
 fn documents(g: &mut Gdb, case: &Case) {
@@ -120,6 +122,19 @@ fn breakpoints(g: &mut Gdb) {
     g.ask("delete");
     let at = g.value("counter") + 50;
     g.feature("conditional breakpoint", &[&format!("break see if counter == {at}"), "continue", "print counter"], &["see (", &format!("= {at}\n")]);
+    g.ask("delete");
+    let at = g.value("counter") + 100_000;
+    g.ask("set debug remote 1");
+    let started = Instant::now();
+    g.feature("condition that the stub evaluates", &[&format!("break *see if counter >= {at}"), "continue"], &[";X", "see ("]);
+    let took = started.elapsed();
+    g.ask("set debug remote 0");
+    assert_eq!(g.value("counter"), at, "every hit was looked at");
+    eprintln!("figure: 100000 hits with a false condition: {:.2} s", took.as_secs_f64());
+    g.feature("another condition at the same place", &[&format!("condition $bpnum counter == {}", at + 70), "continue", "print counter - given"], &["see ("]);
+    assert_eq!(g.value("counter"), at + 70);
+    g.feature("no condition any more", &["condition $bpnum", "continue"], &["see ("]);
+    assert_eq!(g.value("counter"), at + 71);
     g.ask("delete");
     g.feature("temporary breakpoint", &["tbreak tick", "continue", "info breakpoints"], &["Temporary breakpoint", "No breakpoints"]);
     g.ask("delete");

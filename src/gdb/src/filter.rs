@@ -21,8 +21,11 @@ pub struct Incoming {
     packet: Vec<u8>,
 }
 
-/// Whether a packet is answered here.
+/// Whether a packet is answered here. Breakpoints are where they have conditions or commands.
 fn is_ours(body: &[u8]) -> bool {
+    if body.starts_with(b"Z0,") || body.starts_with(b"Z1,") {
+        return body.contains(&b';');
+    }
     [&b"qqemu."[..], b"Qqemu.", b"qXfer:threads:read:", b"qHostInfo", b"qMemoryRegionInfo:", b"qWatchpointSupportInfo:"]
         .iter()
         .any(|start| body.starts_with(start))

@@ -6,6 +6,7 @@
 //! gdbstub lacks and QEMU's users know is in [`filter`].
 #![forbid(unsafe_code)]
 
+mod agent;
 mod filter;
 mod guest;
 mod xml;
@@ -36,6 +37,8 @@ const STEPS: usize = 1000;
 
 /// What is answered here and not by gdbstub, as `qSupported` has it.
 const SUPPORTED: &[u8] = b";qXfer:threads:read+";
+/// The same of cores that evaluate conditions of breakpoints.
+const CONDITIONS: &[u8] = b";ConditionalBreakpoints+";
 
 /// What a session is told.
 #[derive(Debug)]
@@ -138,7 +141,7 @@ fn serve(runner: &Arc<dyn Runner>, hmp: &Hmp, output: &Output, inbox: &Receiver<
         let wire = Wire { output: output.clone(), buffer: Vec::new(), more: Vec::new() };
         let Ok(stub) = GdbStub::<Guest, Wire>::builder(wire).packet_buffer_size(PACKET).build() else { return };
         let Ok(machine) = stub.run_state_machine(&mut guest) else { return };
-        let mut session = Session { guest, incoming: Incoming::default(), acknowledge: true, stopped: tid(CoreId(0)) };
+        let mut session = Session { guest, output: output.clone(), incoming: Incoming::default(), acknowledge: true, stopped: tid(CoreId(0)) };
         let end = session.run(machine, first, inbox);
         // Nothing of the debugger stays behind.
         let _ = session.guest.arm(false);
@@ -187,6 +190,7 @@ enum Stepped {
 
 struct Session {
     guest: Guest,
+    output: Output,
     incoming: Incoming,
     /// Packets are acknowledged.
     acknowledge: bool,
@@ -285,9 +289,15 @@ impl Session {
             Some(Piece::Through(bytes)) => {
                 self.acknowledge &= !bytes.starts_with(b"$QStartNoAckMode#");
                 if bytes.starts_with(b"$qSupported") {
-                    wire(&mut machine, |w| w.more = SUPPORTED.to_vec());
+                    let more = [SUPPORTED, if self.guest.conditions { CONDITIONS } else { &[] }].concat();
+                    wire(&mut machine, |w| w.more = more);
                 }
-                bytes.into_iter().try_fold(machine, |machine, byte| self.pump(machine, byte))
+                let kill = bytes.starts_with(b"$vKill");
+                let end = bytes.into_iter().try_fold(machine, |machine, byte| self.pump(machine, byte));
+                if kill && matches!(end, Err(End::Killed)) {
+                    (self.output)(&filter::packet(b"OK"));
+                }
+                end
             }
         }
     }

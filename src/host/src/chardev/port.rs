@@ -197,7 +197,14 @@ impl Port {
     pub(super) fn accept(&self, at: usize, bytes: &[u8]) -> (usize, bool) {
         let mut s = self.state.lock();
         let before = (s.has_output(), s.log_out.is_empty());
-        let n = s.accept(bytes);
+        let mut n = 0;
+        // What went to the host at once has left room behind it.
+        while n < bytes.len() {
+            match s.accept(&bytes[n..]) {
+                0 => break,
+                more => n += more,
+            }
+        }
         let wake = !before.0 && s.has_output() || before.1 && !s.log_out.is_empty();
         if n < bytes.len()
             && let Some(Some(front)) = s.fronts.get_mut(at)
