@@ -139,7 +139,9 @@ fn serve(runner: &Arc<dyn Runner>, hmp: &Hmp, output: &Output, inbox: &Receiver<
         runner.pause();
         let Some(mut guest) = Guest::new(runner.clone(), hmp.clone()) else { return };
         let wire = Wire { output: output.clone(), buffer: Vec::new(), more: Vec::new() };
-        let Ok(stub) = GdbStub::<Guest, Wire>::builder(wire).packet_buffer_size(PACKET).build() else { return };
+        // gdbstub looks for another '#' behind a packet, so that it must be near.
+        let mut buffer = vec![b'#'; PACKET];
+        let Ok(stub) = GdbStub::<Guest, Wire>::builder(wire).with_packet_buffer(&mut buffer).build() else { return };
         let Ok(machine) = stub.run_state_machine(&mut guest) else { return };
         let mut session = Session { guest, output: output.clone(), incoming: Incoming::default(), acknowledge: true, stopped: tid(CoreId(0)) };
         let end = session.run(machine, first, inbox);
@@ -203,10 +205,10 @@ fn tid(core: CoreId) -> Tid {
     Tid::MIN.saturating_add(core.0.into())
 }
 
-type State = Machine<'static, Guest, Wire>;
+type State<'a> = Machine<'a, Guest, Wire>;
 
 /// Does something with the wire.
-fn wire(machine: &mut State, f: impl FnOnce(&mut Wire)) {
+fn wire(machine: &mut State<'_>, f: impl FnOnce(&mut Wire)) {
     match machine {
         Machine::Idle(m) => f(m.borrow_conn()),
         Machine::Running(m) => f(m.borrow_conn()),
@@ -241,7 +243,7 @@ fn steps(v: &mut View<'_>, step: Step, action: Action) -> Stepped {
 
 impl Session {
     /// Serves one debugger.
-    fn run(&mut self, mut machine: State, first: Vec<u8>, inbox: &Receiver<Message>) -> End {
+    fn run(&mut self, mut machine: State<'_>, first: Vec<u8>, inbox: &Receiver<Message>) -> End {
         let mut input = first;
         loop {
             for byte in std::mem::take(&mut input) {
@@ -277,7 +279,7 @@ impl Session {
     }
 
     /// Takes a byte from the debugger.
-    fn byte(&mut self, mut machine: State, byte: u8) -> Result<State, End> {
+    fn byte<'a>(&mut self, mut machine: State<'a>, byte: u8) -> Result<State<'a>, End> {
         match self.incoming.take(byte) {
             None => Ok(machine),
             Some(Piece::Ours(body)) => {
@@ -302,7 +304,7 @@ impl Session {
         }
     }
 
-    fn pump(&mut self, machine: State, byte: u8) -> Result<State, End> {
+    fn pump<'a>(&mut self, machine: State<'a>, byte: u8) -> Result<State<'a>, End> {
         let next = match machine {
             Machine::Idle(m) => m.incoming_data(&mut self.guest, byte),
             Machine::Running(m) => m.incoming_data(&mut self.guest, byte),
@@ -331,7 +333,7 @@ impl Session {
     }
 
     /// Tells the debugger that the machine has stopped, if it waits for that.
-    fn report(&mut self, machine: State, reason: Stopped) -> Result<State, End> {
+    fn report<'a>(&mut self, machine: State<'a>, reason: Stopped) -> Result<State<'a>, End> {
         self.guest.resumed = false;
         let Machine::Running(mut m) = machine else { return Ok(machine) };
         if !matches!(reason, Stopped::Exited(_)) {
