@@ -75,8 +75,9 @@ fn every_feature(case: &Case) {
     threads(&mut g, case);
     interrupts(&mut g);
     qemu_packets(&mut g);
+    let counter = g.value("&counter");
     attach_again(g, case, &target, &elf);
-    dropped_connection(&target);
+    dropped_connection(&target, counter);
     let mut g = Gdb::attach(case.what, &target, Some(&elf));
     g.ask("kill");
     g.holds("kill", &g.transcript(), &["[Inferior 1 (process 1) killed]"]);
@@ -277,13 +278,28 @@ fn attach_again(mut g: Gdb, case: &Case, target: &Target, elf: &std::path::Path)
 }
 
 /// A debugger that goes without a word leaves the machine as it was: here it runs.
-fn dropped_connection(target: &Target) {
+fn dropped_connection(target: &Target, counter: u64) {
     let mut raw = Raw::connect(target);
     assert!(raw.ask("?").starts_with('T'));
     raw.send("c");
     drop(raw);
     let mut raw = Raw::connect(target);
-    raw.ask("D");
+    let read = |raw: &mut Raw| raw.ask(&format!("m{counter:x},4"));
+    let before = read(&mut raw);
+    assert_eq!(raw.ask("D;1"), "OK");
+    // A debugger may acknowledge the last answer that it gets, which is no reason to stop again.
+    raw.bytes(b"+");
     drop(raw);
+    let until = Instant::now() + LIMIT;
+    loop {
+        let mut raw = Raw::connect(target);
+        let now = read(&mut raw);
+        assert_eq!(raw.ask("D;1"), "OK");
+        raw.bytes(b"+");
+        if now != before {
+            break;
+        }
+        assert!(Instant::now() < until, "it does not run");
+    }
     eprintln!("feature: a dropped connection");
 }

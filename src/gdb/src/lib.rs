@@ -131,10 +131,13 @@ fn serve(runner: &Arc<dyn Runner>, hmp: &Hmp, output: &Output, inbox: &Receiver<
     while let Ok(message) = inbox.recv() {
         let first = match message {
             Message::Opened => Vec::new(),
-            Message::Input(bytes) => bytes,
+            // What acknowledges the last word of a debugger that has gone begins nothing.
+            Message::Input(bytes) if bytes.iter().any(|b| matches!(b, b'$' | 3)) => bytes,
             Message::End => return,
-            Message::Closed | Message::Run(_) => continue,
+            Message::Input(_) | Message::Closed | Message::Run(_) => continue,
         };
+        // What was asked of the run before has been done then, and the state is that.
+        runner.look(Box::new(|_| ()));
         let running = runner.state() == RunState::Running;
         runner.pause();
         let Some(mut guest) = Guest::new(runner.clone(), hmp.clone()) else { return };
@@ -369,7 +372,7 @@ impl Session {
         Ok(match event {
             RunEvent::Stop(Pause::Debug(core, hit)) => Some(self.hit(core, hit)?),
             RunEvent::Stop(_) => Some(Stopped::SignalWithThread { tid: self.stopped, signal: Signal::SIGINT }),
-            RunEvent::Resume | RunEvent::Reset(_) | RunEvent::PowerDown | RunEvent::Shutdown(_) => None,
+            RunEvent::Resume | RunEvent::Reset(_) | RunEvent::PowerDown | RunEvent::Panicked(_) | RunEvent::Shutdown(_) => None,
         })
     }
 
