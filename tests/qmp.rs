@@ -329,7 +329,17 @@ async def main(path, memory):
     assert (await qmp.execute('query-memory-size-summary')) == {'base-memory': 128 << 20}
     assert 'virt' in {m['name'] for m in await qmp.execute('query-machines')}
     assert 'cortex-a53' in {c['name'] for c in await qmp.execute('query-cpu-definitions')}
-    assert {e['name'] for e in await qmp.execute('query-events')} == {'POWERDOWN', 'RESET', 'RESUME', 'SHUTDOWN', 'STOP'}
+    assert {e['name'] for e in await qmp.execute('query-events')} == {'GUEST_PANICKED', 'POWERDOWN', 'RESET', 'RESUME', 'SHUTDOWN', 'STOP'}
+    for command in ('query-migrate-capabilities', 'query-named-block-nodes', 'query-tpm-models', 'query-tpm-types'):
+        assert (await qmp.execute(command)) == [], command
+    assert [g['version'] for g in await qmp.execute('query-gic-capabilities')] == [2, 3]
+    assert 'machine' in {o['option'] for o in await qmp.execute('query-command-line-options')}
+    assert 'virt-machine' in {t['name'] for t in await qmp.execute('qom-list-types', {'implements': 'machine'})}
+    for command in ('device-list-properties', 'qom-list-properties'):
+        assert 'drive' in {p['name'] for p in await qmp.execute(command, {'typename': 'virtio-blk-device'})}
+    model = await qmp.execute('query-cpu-model-expansion', {'type': 'full', 'model': {'name': 'max'}})
+    assert model['model']['name'] == 'max' and model['model']['props']['pmu']
+    await qmp.execute('migrate-set-capabilities', {'capabilities': []})
     assert 'serial0' in {c['label'] for c in await qmp.execute('query-chardev')}
     assert [c['cpu-index'] for c in await qmp.execute('query-cpus-fast')] == [0]
     assert 'uart0' in {c['name'] for c in await qmp.execute('qom-list', {'path': '/machine'})}
