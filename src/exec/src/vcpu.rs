@@ -59,6 +59,11 @@ pub trait Vcpu: Send {
     /// The guest physical address of a virtual one as the core translates it now, without side
     /// effects.
     fn translate(&mut self, address: u64) -> Option<u64>;
+    /// The virtual address that a debugger with addresses of 32 bits means by `address`, where that is
+    /// another one.
+    fn sign_extended(&self, _address: u64) -> Option<u64> {
+        None
+    }
     /// Reads guest memory by virtual address, as far as there is any; gives the bytes read.
     fn read_memory(&mut self, address: u64, to: &mut [u8]) -> usize;
     /// Writes guest memory by virtual address, read-only memory too; gives the bytes written.
@@ -150,6 +155,9 @@ impl<T: Target> Vcpu for Cpu<T> {
     }
     fn translate(&mut self, address: u64) -> Option<u64> {
         T::debug_translate(&mut self.core, address)
+    }
+    fn sign_extended(&self, address: u64) -> Option<u64> {
+        T::sign_extended(&self.core, address)
     }
     fn read_memory(&mut self, address: u64, to: &mut [u8]) -> usize {
         self.core.memory(address, to)

@@ -173,10 +173,17 @@ impl Guest {
 
     /// Gives the cores the breakpoints and watchpoints, or takes them away.
     pub fn arm(&self, on: bool) -> Result<(), Over> {
-        let breakpoints: Vec<u64> = if on { self.breakpoints.keys().copied().collect() } else { Vec::new() };
-        let conditions = if on { self.conditions_by_address() } else { Vec::new() };
-        let watchpoints: Vec<Watchpoint> = if on { self.watchpoints.clone() } else { Vec::new() };
+        let mut breakpoints: Vec<u64> = if on { self.breakpoints.keys().copied().collect() } else { Vec::new() };
+        let mut conditions = if on { self.conditions_by_address() } else { Vec::new() };
+        let mut watchpoints: Vec<Watchpoint> = if on { self.watchpoints.clone() } else { Vec::new() };
         self.look(move |v| {
+            if let Some(first) = v.cpus.first() {
+                // An address of 32 bits is given for either of two.
+                let other = |address| first.sign_extended(address);
+                breakpoints.extend(breakpoints.clone().into_iter().filter_map(other));
+                conditions.extend(conditions.clone().into_iter().filter_map(|(at, c)| Some((other(at)?, c))));
+                watchpoints.extend(watchpoints.clone().into_iter().filter_map(|w| Some(Watchpoint { address: other(w.address)?, ..w })));
+            }
             for cpu in v.cpus.iter_mut() {
                 cpu.set_breakpoints(&breakpoints);
                 cpu.set_conditions(conditions.clone());
@@ -195,7 +202,8 @@ impl Guest {
     /// Is the breakpoint where the core stands a hardware one only?
     pub fn is_hardware(&self, core: CoreId) -> Result<bool, Over> {
         let pc = self.look(move |v| v.cpus.iter().find(|cpu| cpu.id() == core).map(|cpu| cpu.pc()))?;
-        Ok(pc.and_then(|pc| self.breakpoints.get(&pc)).is_some_and(|kinds| kinds[SOFTWARE].is_none()))
+        let there = |pc: u64| self.breakpoints.get(&pc).or_else(|| self.breakpoints.get(&(pc & 0xffff_ffff)));
+        Ok(pc.and_then(there).is_some_and(|kinds| kinds[SOFTWARE].is_none()))
     }
 
     /// The conditions of the breakpoints that do not always stop.
@@ -422,7 +430,10 @@ impl MultiThreadBase for Guest {
                 let mut bytes = vec![0; len];
                 let done = match physical {
                     true => read_physical(v, start, &mut bytes),
-                    false => v.cpus.get_mut(n).map_or(0, |cpu| cpu.read_memory(start, &mut bytes)),
+                    false => v.cpus.get_mut(n).map_or(0, |cpu| match cpu.read_memory(start, &mut bytes) {
+                        0 => cpu.sign_extended(start).map_or(0, |start| cpu.read_memory(start, &mut bytes)),
+                        done => done,
+                    }),
                 };
                 bytes.truncate(done);
                 bytes
@@ -440,7 +451,13 @@ impl MultiThreadBase for Guest {
         let done = self
             .look(move |v| {
                 let Some(cpu) = v.cpus.get_mut(n) else { return false };
-                let written = if physical { cpu.write_physical(start, &bytes) } else { cpu.write_memory(start, &bytes) };
+                let written = match physical {
+                    true => cpu.write_physical(start, &bytes),
+                    false => match (cpu.write_memory(start, &bytes), cpu.sign_extended(start)) {
+                        (0, Some(start)) => cpu.write_memory(start, &bytes),
+                        (written, _) => written,
+                    },
+                };
                 written == bytes.len()
             })
             .map_err(TargetError::Fatal)?;
