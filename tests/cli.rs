@@ -108,7 +108,6 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         (virt(&["-display", "gtk"]), "-display gtk"),
         (virt(&["-d", "in_asm,out_asm"]), "out_asm"),
         (virt(&["-boot", "n"]), "-boot"),
-        (virt(&["-uuid", "12345678-1234-1234-1234-123456789abc"]), "-uuid"),
         (virt(&["-semihosting-config", "enable=on,target=gdb"]), "target=gdb"),
     ] {
         refused(&args, want);

@@ -329,7 +329,17 @@ async def main(path, memory):
     assert (await qmp.execute('query-memory-size-summary')) == {'base-memory': 128 << 20}
     assert 'virt' in {m['name'] for m in await qmp.execute('query-machines')}
     assert 'cortex-a53' in {c['name'] for c in await qmp.execute('query-cpu-definitions')}
-    assert {e['name'] for e in await qmp.execute('query-events')} == {'POWERDOWN', 'RESET', 'RESUME', 'SHUTDOWN', 'STOP'}
+    assert {e['name'] for e in await qmp.execute('query-events')} == {'GUEST_PANICKED', 'POWERDOWN', 'RESET', 'RESUME', 'SHUTDOWN', 'STOP'}
+    for command in ('query-migrate-capabilities', 'query-named-block-nodes', 'query-tpm-models', 'query-tpm-types'):
+        assert (await qmp.execute(command)) == [], command
+    assert [g['version'] for g in await qmp.execute('query-gic-capabilities')] == [2, 3]
+    assert 'machine' in {o['option'] for o in await qmp.execute('query-command-line-options')}
+    assert 'virt-machine' in {t['name'] for t in await qmp.execute('qom-list-types', {'implements': 'machine'})}
+    for command in ('device-list-properties', 'qom-list-properties'):
+        assert 'drive' in {p['name'] for p in await qmp.execute(command, {'typename': 'virtio-blk-device'})}
+    model = await qmp.execute('query-cpu-model-expansion', {'type': 'full', 'model': {'name': 'max'}})
+    assert model['model']['name'] == 'max' and model['model']['props']['pmu']
+    await qmp.execute('migrate-set-capabilities', {'capabilities': []})
     assert 'serial0' in {c['label'] for c in await qmp.execute('query-chardev')}
     assert [c['cpu-index'] for c in await qmp.execute('query-cpus-fast')] == [0]
     assert 'uart0' in {c['name'] for c in await qmp.execute('qom-list', {'path': '/machine'})}
@@ -367,6 +377,44 @@ fn the_public_client_drives_every_command() {
     let guest = Guest::start(&args);
     drop(guest.connect("q"));
     with_client("qemu.qmp", QEMU_QMP, &[&guest.dir.path().join("q"), &guest.dir.path().join("memory")]);
+}
+
+/// What libvirt asks before a start and at it, of the tables of the program.
+#[test]
+fn what_there_is_to_choose_from_is_told_from_the_tables() {
+    let uuid = "9a8b7c6d-0123-4567-89ab-cdef01234567";
+    let words = ["-qmp", "unix:@/q,server=on,wait=off", "-monitor", "none", "-uuid", uuid, "-blockdev", "driver=null-co,node-name=disk0,size=1048576"];
+    let guest = Guest::start(&words);
+    let mut c = guest.client("q");
+    assert_eq!(c.ask("query-uuid", json!({})), json!({"UUID": uuid}));
+    let nodes = c.ask("query-named-block-nodes", json!({"flat": true}));
+    assert_eq!((&nodes[0]["node-name"], &nodes[0]["drv"], &nodes[0]["image"]["virtual-size"]), (&json!("disk0"), &json!("null-co"), &json!(1_048_576)));
+    let types = c.ask("qom-list-types", json!({}));
+    let types: Vec<&str> = types.as_array().unwrap().iter().filter_map(|t| t["name"].as_str()).collect();
+    for there in ["virtio-blk-device", "virt-machine", "cortex-a53-arm-cpu", "tcg-accel", "rng-random"] {
+        assert!(types.contains(&there), "{there}: {types:?}");
+    }
+    for absent in ["virtio-blk-pci", "malta-machine", "kvm-accel", "nvdimm"] {
+        assert!(!types.contains(&absent), "{absent}");
+    }
+    // Whatever is told of can be looked at.
+    for name in &types {
+        c.ask("qom-list-properties", json!({"typename": name}));
+    }
+    let drive = c.ask("device-list-properties", json!({"typename": "virtio-blk-device"}));
+    assert!(drive.as_array().unwrap().iter().any(|p| p["name"] == "drive"), "{drive}");
+    let virt = c.ask("qom-list-properties", json!({"typename": "virt-machine"}));
+    assert!(virt.as_array().unwrap().iter().any(|p| p["name"] == "gic-version"), "{virt}");
+    let smp = c.ask("query-command-line-options", json!({"option": "smp"}));
+    assert!(smp[0]["parameters"].as_array().unwrap().iter().any(|p| p["name"] == "cores"), "{smp}");
+    let model = c.ask("query-cpu-model-expansion", json!({"type": "full", "model": {"name": "max"}}));
+    assert_eq!((&model["model"]["props"]["pmu"], &model["model"]["props"]["sve"]), (&json!(true), &json!(false)));
+    for (name, typename) in [("device-list-properties", "vfio-pci"), ("qom-list-properties", "none-machine")] {
+        c.send(&json!({"execute": name, "arguments": {"typename": typename}}).to_string());
+        assert_eq!(c.answer()["error"]["class"], "DeviceNotFound");
+    }
+    c.send(r#"{"execute":"quit"}"#);
+    assert_eq!(guest.end(), Some(0));
 }
 
 const LABGRID: &str = r#"

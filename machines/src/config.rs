@@ -217,6 +217,8 @@ pub struct BoardConfig {
     pub firmware: Option<Firmware>,
     /// `-fw_cfg`: names and contents, in order.
     pub fw_cfg: Vec<(String, Vec<u8>)>,
+    /// `-uuid`.
+    pub uuid: Option<[u8; 16]>,
     /// `-device loader` in order.
     pub loader: Vec<LoaderItem>,
     /// Other `-device`s in order.
@@ -252,6 +254,7 @@ impl BoardConfig {
             dtb: None,
             firmware: None,
             fw_cfg: Vec::new(),
+            uuid: None,
             loader: Vec::new(),
             devices: Vec::new(),
             serials: Vec::new(),

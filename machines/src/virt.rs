@@ -387,8 +387,9 @@ fn assemble(o: &Options, cores: usize, memory: u64, inputs: Inputs) -> Result<As
 }
 
 /// What the firmware configuration device has to say.
-fn items(cores: usize, given: Vec<(String, Vec<u8>)>) -> Result<Items, BoardError> {
+fn items(cores: usize, uuid: [u8; 16], given: Vec<(String, Vec<u8>)>) -> Result<Items, BoardError> {
     let mut items = Items::new();
+    items.item(key::UUID, uuid);
     items.item(key::NB_CPUS, (cores as u16).to_le_bytes());
     for (name, contents) in given {
         if name.starts_with('#') {
@@ -413,7 +414,7 @@ fn build(config: BoardConfig) -> Result<BuiltBoard, BoardError> {
         command_line: config.command_line,
         firmware: config.firmware,
         loader: config.loader,
-        items: items(cores, config.fw_cfg)?,
+        items: items(cores, config.uuid.unwrap_or_default(), config.fw_cfg)?,
         flash: config.pflash.first().is_some_and(Option::is_some),
     };
     let mut boot = Boot::plan(given, &memory, FIRMWARE)?;

@@ -1,5 +1,7 @@
 //! Every feature in turn, on a program of ours: `tests/guest/debug.c`.
 
+use std::time::Instant;
+
 use crate::rig::*;
 
 /// Where the list is run.
@@ -73,13 +75,14 @@ fn every_feature(case: &Case) {
     threads(&mut g, case);
     interrupts(&mut g);
     qemu_packets(&mut g);
+    let counter = g.value("&counter");
     attach_again(g, case, &target, &elf);
-    dropped_connection(&target);
+    dropped_connection(&target, counter);
     let mut g = Gdb::attach(case.what, &target, Some(&elf));
     g.ask("kill");
+    g.holds("kill", &g.transcript(), &["[Inferior 1 (process 1) killed]"]);
     let end = target.console.wait_exit(LIMIT).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(end.code(), Some(0), "{}", target.console.transcript());
-    eprintln!("feature: {}: kill", case.what);
 }
 
 fn documents(g: &mut Gdb, case: &Case) {
@@ -97,7 +100,7 @@ fn documents(g: &mut Gdb, case: &Case) {
 }
 
 fn registers_and_memory(g: &mut Gdb, case: &Case) {
-    let all = g.feature("all registers", &["info all-registers"], &["pc", "sp"]);
+    let all = g.feature("all registers", &["info all-registers"], &["pc", "sp"]).replace("errorepc", "");
     assert!(!all.contains("unavailable") && !all.contains("rror") && all.lines().count() > 40, "{all}");
     let argument = case.argument;
     g.feature("hardware breakpoint", &["hbreak *see", "continue"], &["Hardware assisted breakpoint", "see ("]);
@@ -120,6 +123,21 @@ fn breakpoints(g: &mut Gdb) {
     g.ask("delete");
     let at = g.value("counter") + 50;
     g.feature("conditional breakpoint", &[&format!("break see if counter == {at}"), "continue", "print counter"], &["see (", &format!("= {at}\n")]);
+    g.ask("delete");
+    let at = g.value("counter") + 100_000;
+    g.ask("set debug remote 1");
+    let started = Instant::now();
+    g.feature("condition that the stub evaluates", &[&format!("break *see if counter >= {at}"), "continue"], &[";X", "see ("]);
+    let took = started.elapsed();
+    g.ask("set debug remote 0");
+    assert_eq!(g.value("counter"), at, "every hit was looked at");
+    // Were GDB to look at each, it would take a minute.
+    assert!(took < LIMIT / 4, "{took:?}");
+    eprintln!("figure: 100000 hits with a false condition: {:.2} s", took.as_secs_f64());
+    g.feature("another condition at the same place", &[&format!("condition $bpnum counter == {}", at + 70), "continue", "print counter - given"], &["see ("]);
+    assert_eq!(g.value("counter"), at + 70);
+    g.feature("no condition any more", &["condition $bpnum", "continue"], &["see ("]);
+    assert_eq!(g.value("counter"), at + 71);
     g.ask("delete");
     g.feature("temporary breakpoint", &["tbreak tick", "continue", "info breakpoints"], &["Temporary breakpoint", "No breakpoints"]);
     g.ask("delete");
@@ -262,13 +280,28 @@ fn attach_again(mut g: Gdb, case: &Case, target: &Target, elf: &std::path::Path)
 }
 
 /// A debugger that goes without a word leaves the machine as it was: here it runs.
-fn dropped_connection(target: &Target) {
+fn dropped_connection(target: &Target, counter: u64) {
     let mut raw = Raw::connect(target);
     assert!(raw.ask("?").starts_with('T'));
     raw.send("c");
     drop(raw);
     let mut raw = Raw::connect(target);
-    raw.ask("D");
+    let read = |raw: &mut Raw| raw.ask(&format!("m{counter:x},4"));
+    let before = read(&mut raw);
+    assert_eq!(raw.ask("D;1"), "OK");
+    // A debugger may acknowledge the last answer that it gets, which is no reason to stop again.
+    raw.bytes(b"+");
     drop(raw);
+    let until = Instant::now() + LIMIT;
+    loop {
+        let mut raw = Raw::connect(target);
+        let now = read(&mut raw);
+        assert_eq!(raw.ask("D;1"), "OK");
+        raw.bytes(b"+");
+        if now != before {
+            break;
+        }
+        assert!(Instant::now() < until, "it does not run");
+    }
     eprintln!("feature: a dropped connection");
 }

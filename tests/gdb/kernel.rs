@@ -138,16 +138,26 @@ fn mips(target: &str) {
     let Some(target) = linux(&what, target, words) else { return };
     let mut g = Gdb::attach(&what, &target, None);
     assert!(!g.greeting.replace("warning: No executable has been specified", "").contains("warning"), "{}", g.greeting);
+    let registers = ["status", "badvaddr", "cause", "f31", "ebase", "config1", "compare"];
     if wide {
         // Without a program GDB takes addresses for those of 32 bits.
+        let code = g.ask("x/2i $pc");
+        g.holds("code at addresses of 32 bits", &code, &["=> 0x8"]);
+        assert!(!code.contains("Cannot access"), "{code}");
+        g.feature("breakpoint at an address of 32 bits", &["break *$pc", "continue"], &["Breakpoint 1, "]);
+        g.ask("set var *(int *)($sp - 64) = 0x1234567");
+        g.feature("memory at addresses of 32 bits", &["x/1wx $sp - 64"], &["0x01234567"]);
+        g.ask("delete");
+        g.feature("all registers in the ABI of 32 bits", &["info all-registers"], &registers);
         g.ask("set mips abi n64");
     }
-    let all = g.feature("all registers", &["info all-registers"], &["status", "badvaddr", "cause", "f31"]);
+    let all = g.feature("all registers", &["info all-registers"], &registers);
+    g.feature("write of a register of coprocessor 0", &["set $taglo = 0x1230", "print/x $taglo", "set $taglo = 0"], &["0x1230"]);
     assert!(!all.contains("unavailable"), "{all}");
     g.feature("info threads", &["info threads"], &["CPU#0"]);
     // The kernel idles: where it is stopped it comes by again, woken by the timer.
     let pc = g.value("$pc");
-    g.feature("breakpoint in the kernel", &[&format!("break *{pc:#x}"), "continue", "continue"], &["Breakpoint 1, "]);
+    g.feature("breakpoint in the kernel", &[&format!("break *{pc:#x}"), "continue", "continue"], &["Breakpoint ", ", "]);
     assert_eq!(g.value("$pc"), pc);
     g.ask("delete");
     g.feature("steps in the kernel", &["stepi", "stepi", "x/i $pc"], &["=> "]);

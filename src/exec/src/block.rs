@@ -230,9 +230,10 @@ pub fn decode<T: Target>(core: &Core<T>, pc: u64, phys: u64, mode: u16) -> Optio
         let here = pc.wrapping_add(at as u64);
         if core.debug.breaks_at(here) {
             if ops.is_empty() {
-                ops.push(Op { interpret: break_here::<T>, word: 0, length: bytes[at..].len().min(4) as u8 });
-                at += ops[0].length as usize;
-                (ends, special) = (Ends::State, true);
+                let (word, length) = T::decode(core, here, &bytes[at..], mode).map_or((0, bytes[at..].len().min(4) as u8), |d| (d.word, d.length));
+                ops.push(Op { interpret: break_here::<T>, word, length });
+                at += length as usize;
+                (ends, special, slot) = (Ends::State, true, lone_slot);
             }
             break;
         }

@@ -8,7 +8,10 @@
 use crate::core::Core;
 use crate::ops::Mem;
 use crate::target::{Access, Step, Target};
+use proteus_model::Mapping;
 use proteus_ram::tlb::{PAGE_MASK, PAGE_SIZE};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// A watched range of virtual addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,11 +50,54 @@ pub enum Hit {
     },
 }
 
+/// A core that stands at a breakpoint, as the breakpoint's condition sees it.
+pub trait Inspect {
+    /// The value of a register by its number in the core's description.
+    fn register(&mut self, number: usize) -> Option<u128>;
+    /// Reads memory by virtual address, as far as there is any; gives the bytes read.
+    fn memory(&mut self, address: u64, to: &mut [u8]) -> usize;
+}
+
+/// Whether a breakpoint stops the core.
+pub type Condition = Arc<dyn Fn(&mut dyn Inspect) -> bool + Send + Sync>;
+
+impl<T: Target> Inspect for Core<T> {
+    fn register(&mut self, number: usize) -> Option<u128> {
+        T::read_register(self, number)
+    }
+    fn memory(&mut self, address: u64, to: &mut [u8]) -> usize {
+        by_page(address, to.len(), |at, range| {
+            let phys = T::debug_translate(self, at)?;
+            match self.space.find(phys)? {
+                Mapping::Ram { region, offset, .. } => region.read(offset, &mut to[range]).ok(),
+                Mapping::Device { .. } => None,
+            }
+        })
+    }
+}
+
+/// Calls `f` for the pieces of `len` bytes at `address` that lie in one page each, until one fails;
+/// gives the bytes done.
+pub(crate) fn by_page(address: u64, len: usize, mut f: impl FnMut(u64, Range<usize>) -> Option<()>) -> usize {
+    let mut done = 0;
+    while done < len {
+        let at = address.wrapping_add(done as u64);
+        let n = (PAGE_SIZE - (at & !PAGE_MASK)).min((len - done) as u64) as usize;
+        if f(at, done..done + n).is_none() {
+            break;
+        }
+        done += n;
+    }
+    done
+}
+
 /// What a debugger has set on a core.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Debug {
     /// Virtual addresses, ascending.
     breakpoints: Vec<u64>,
+    /// By address, ascending: those of the breakpoints that do not always stop.
+    conditions: Vec<(u64, Condition)>,
     watchpoints: Vec<Watchpoint>,
     /// What stopped the core.
     pub hit: Option<Hit>,
@@ -91,6 +137,16 @@ impl Debug {
         all
     }
 
+    /// Sets the conditions of breakpoints, by address.
+    pub(crate) fn set_conditions(&mut self, mut conditions: Vec<(u64, Condition)>) {
+        conditions.sort_by_key(|c| c.0);
+        self.conditions = conditions;
+    }
+
+    fn condition(&self, pc: u64) -> Option<Condition> {
+        self.conditions.binary_search_by_key(&pc, |c| c.0).ok().map(|n| self.conditions[n].1.clone())
+    }
+
     /// Sets the watchpoints; whether that changed anything.
     pub(crate) fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]) -> bool {
         let changed = self.watchpoints != watchpoints;
@@ -99,8 +155,16 @@ impl Debug {
     }
 }
 
-/// The instruction of a block at a breakpoint.
-pub(crate) fn break_here<T: Target>(core: &mut Core<T>, _: u32) -> Step {
+/// The instruction `word` of a block at a breakpoint. Where the condition does not hold it is decoded
+/// anew, for what it is now, and executed.
+pub(crate) fn break_here<T: Target>(core: &mut Core<T>, word: u32) -> Step {
+    let pc = core.run.pc;
+    if let Some(condition) = core.debug.condition(pc)
+        && !condition(core)
+        && let Some(d) = T::decode(core, pc, &T::bytes_of(core, word), core.run.mode)
+    {
+        return (d.interpret)(core, d.word);
+    }
     core.debug.hit = Some(Hit::Breakpoint);
     Step::Fault
 }

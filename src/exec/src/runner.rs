@@ -64,6 +64,17 @@ pub enum Cause {
     GuestPanic,
 }
 
+/// What becomes of a machine whose guest has crashed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AfterPanic {
+    /// It goes on.
+    GoesOn,
+    /// It stops: [`Pause::Panic`].
+    Stops,
+    /// It ends.
+    Ends,
+}
+
 /// What happens to the run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunEvent {
@@ -75,6 +86,8 @@ pub enum RunEvent {
     Reset(Cause),
     /// The power button was pressed.
     PowerDown,
+    /// The guest says that it has crashed.
+    Panicked(AfterPanic),
     /// The machine is about to end, or would without `-no-shutdown`.
     Shutdown(Cause),
 }

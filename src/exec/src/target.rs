@@ -167,6 +167,11 @@ pub trait Target: Sized + Send + 'static {
         let found = Self::translate(core, address, Access::Read, false).or_else(|_| Self::translate(core, address, Access::Fetch, false));
         found.ok().map(|t| t.phys)
     }
+    /// The virtual address that a debugger with addresses of 32 bits means by `address`, where that is
+    /// another one.
+    fn sign_extended(_core: &Core<Self>, _address: u64) -> Option<u64> {
+        None
+    }
     /// The exception for a physical access that failed.
     fn bus_error(core: &mut Core<Self>, address: u64, access: Access, error: BusError) -> Self::Exception;
 

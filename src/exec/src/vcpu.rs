@@ -3,13 +3,11 @@
 
 use crate::core::{Core, InstructionClock};
 use crate::cpu::{Cpu, Stop};
-use crate::debug::{Hit, Watchpoint};
+use crate::debug::{Condition, Hit, Inspect, Watchpoint, by_page};
 use crate::registers::Description;
 use crate::system::System;
 use crate::target::Target;
 use proteus_model::{CoreId, CoreLines, Mapping};
-use proteus_ram::tlb::{PAGE_MASK, PAGE_SIZE};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// Puts a core that has been reset where the machine starts it.
@@ -42,6 +40,11 @@ pub trait Vcpu: Send {
     fn step(&mut self, interrupts: bool) -> Stop;
     /// Sets the breakpoints: virtual addresses, in whatever address space.
     fn set_breakpoints(&mut self, addresses: &[u64]);
+    /// Sets the conditions of breakpoints, by address: each stops the core where its condition holds,
+    /// and one without always does. False where the core does not evaluate conditions.
+    fn set_conditions(&mut self, _conditions: Vec<(u64, Condition)>) -> bool {
+        false
+    }
     /// Sets the watchpoints.
     fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]);
     /// What a debugger's breakpoint or watchpoint stopped it for, once.
@@ -56,6 +59,11 @@ pub trait Vcpu: Send {
     /// The guest physical address of a virtual one as the core translates it now, without side
     /// effects.
     fn translate(&mut self, address: u64) -> Option<u64>;
+    /// The virtual address that a debugger with addresses of 32 bits means by `address`, where that is
+    /// another one.
+    fn sign_extended(&self, _address: u64) -> Option<u64> {
+        None
+    }
     /// Reads guest memory by virtual address, as far as there is any; gives the bytes read.
     fn read_memory(&mut self, address: u64, to: &mut [u8]) -> usize;
     /// Writes guest memory by virtual address, read-only memory too; gives the bytes written.
@@ -78,21 +86,6 @@ pub enum Facts {
     Tlb,
     /// What is mapped at which virtual addresses.
     Mappings,
-}
-
-/// Calls `f` for the pieces of `len` bytes at `address` that lie in one page each, until one fails;
-/// gives the bytes done.
-fn by_page(address: u64, len: usize, mut f: impl FnMut(u64, Range<usize>) -> Option<()>) -> usize {
-    let mut done = 0;
-    while done < len {
-        let at = address.wrapping_add(done as u64);
-        let n = (PAGE_SIZE - (at & !PAGE_MASK)).min((len - done) as u64) as usize;
-        if f(at, done..done + n).is_none() {
-            break;
-        }
-        done += n;
-    }
-    done
 }
 
 impl<T: Target> Vcpu for Cpu<T> {
@@ -135,6 +128,10 @@ impl<T: Target> Vcpu for Cpu<T> {
     fn set_breakpoints(&mut self, addresses: &[u64]) {
         Cpu::set_breakpoints(self, addresses);
     }
+    fn set_conditions(&mut self, conditions: Vec<(u64, Condition)>) -> bool {
+        self.core.debug.set_conditions(conditions);
+        true
+    }
     fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]) {
         Cpu::set_watchpoints(self, watchpoints);
     }
@@ -159,15 +156,11 @@ impl<T: Target> Vcpu for Cpu<T> {
     fn translate(&mut self, address: u64) -> Option<u64> {
         T::debug_translate(&mut self.core, address)
     }
+    fn sign_extended(&self, address: u64) -> Option<u64> {
+        T::sign_extended(&self.core, address)
+    }
     fn read_memory(&mut self, address: u64, to: &mut [u8]) -> usize {
-        let core = &mut *self.core;
-        by_page(address, to.len(), |at, range| {
-            let phys = T::debug_translate(core, at)?;
-            match core.space.find(phys)? {
-                Mapping::Ram { region, offset, .. } => region.read(offset, &mut to[range]).ok(),
-                Mapping::Device { .. } => None,
-            }
-        })
+        self.core.memory(address, to)
     }
     fn write_memory(&mut self, address: u64, from: &[u8]) -> usize {
         by_page(address, from.len(), |at, range| {

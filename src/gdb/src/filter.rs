@@ -21,8 +21,11 @@ pub struct Incoming {
     packet: Vec<u8>,
 }
 
-/// Whether a packet is answered here.
+/// Whether a packet is answered here. Breakpoints are where they have conditions or commands.
 fn is_ours(body: &[u8]) -> bool {
+    if body.starts_with(b"Z0,") || body.starts_with(b"Z1,") {
+        return body.contains(&b';');
+    }
     [&b"qqemu."[..], b"Qqemu.", b"qXfer:threads:read:", b"qHostInfo", b"qMemoryRegionInfo:", b"qWatchpointSupportInfo:"]
         .iter()
         .any(|start| body.starts_with(start))
@@ -49,10 +52,13 @@ impl Incoming {
     }
 }
 
-fn checksum(body: &[u8]) -> [u8; 2] {
-    let sum = body.iter().fold(0u8, |s, b| s.wrapping_add(*b));
+fn hex(byte: u8) -> [u8; 2] {
     let digit = |n: u8| b"0123456789abcdef"[usize::from(n & 15)];
-    [digit(sum >> 4), digit(sum)]
+    [digit(byte >> 4), digit(byte)]
+}
+
+fn checksum(body: &[u8]) -> [u8; 2] {
+    hex(body.iter().fold(0u8, |s, b| s.wrapping_add(*b)))
 }
 
 /// A packet with this body, in which what stands for something else is escaped.
@@ -78,13 +84,19 @@ pub fn packet(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The answer to `qSupported` with what is answered here added to it.
-pub fn add_supported(answer: &[u8]) -> Option<Vec<u8>> {
+/// What gdbstub says beside packets, and the body of its packet with something added to it.
+pub fn add(answer: &[u8], more: &[u8]) -> Option<Vec<u8>> {
     let start = answer.iter().position(|b| *b == b'$')?;
     let end = answer.iter().rposition(|b| *b == b'#')?;
-    let body = answer.get(start + 1..end)?;
-    let body = [body, b";qXfer:threads:read+"].concat();
+    let body = [answer.get(start + 1..end)?, more].concat();
     Some([&answer[..start], &packet(&body)].concat())
+}
+
+/// A register with its value, as a stop reply has them: the number, and bytes in the guest's order.
+pub fn expedited(number: usize, bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend(format!("{number:02x}:").bytes());
+    out.extend(bytes.iter().flat_map(|b| hex(*b)));
+    out.push(b';');
 }
 
 /// The part of a document that `OFFSET,LENGTH` asks for, as an answer to `qXfer`.
@@ -129,8 +141,17 @@ mod tests {
     #[test]
     fn what_is_supported_is_told_with_the_rest() {
         let answer = [b"+", &packet(b"PacketSize=1000;vContSupported+")[..]].concat();
-        let more = add_supported(&answer).unwrap();
+        let more = add(&answer, b";qXfer:threads:read+").unwrap();
         assert_eq!(more, [b"+", &packet(b"PacketSize=1000;vContSupported+;qXfer:threads:read+")[..]].concat());
+        assert_eq!(add(b"+", b"x"), None);
+    }
+
+    #[test]
+    fn registers_of_a_stop_have_numbers_of_two_digits_at_least() {
+        let mut out = Vec::new();
+        expedited(5, &[1, 0xfe], &mut out);
+        expedited(0x123, &[0], &mut out);
+        assert_eq!(out, b"05:01fe;123:00;");
     }
 
     #[test]

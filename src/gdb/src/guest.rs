@@ -1,6 +1,7 @@
 //! The machine as gdbstub sees it: every core a thread of one process.
 
-use crate::xml;
+use crate::agent::{self, Expression};
+use crate::{filter, xml};
 use gdbstub::arch::{self, Arch};
 use gdbstub::common::{Signal, Tid};
 use gdbstub::outputln;
@@ -13,7 +14,7 @@ use gdbstub::target::ext::monitor_cmd::{ConsoleOutput, MonitorCmd, MonitorCmdOps
 use gdbstub::target::ext::target_description_xml_override::{TargetDescriptionXmlOverride, TargetDescriptionXmlOverrideOps};
 use gdbstub::target::ext::thread_extra_info::{ThreadExtraInfo, ThreadExtraInfoOps};
 use gdbstub::target::{Target, TargetError, TargetResult};
-use proteus_exec::debug::Watchpoint;
+use proteus_exec::debug::{Condition, Inspect, Watchpoint};
 use proteus_exec::registers::Description;
 use proteus_exec::runner::{Runner, View};
 use proteus_exec::vcpu::Vcpu;
@@ -26,7 +27,10 @@ use std::sync::mpsc::sync_channel;
 /// Breakpoints and watchpoints of a session at most.
 const MOST: usize = 1 << 16;
 
-/// Places in the counts of a breakpoint.
+/// The conditions of a breakpoint, of which one must hold; without any it always stops.
+type Conditions = Vec<Expression>;
+
+/// Places of the two kinds of a breakpoint.
 const SOFTWARE: usize = 0;
 const HARDWARE: usize = 1;
 
@@ -121,10 +125,12 @@ pub struct Guest {
     pub physical: bool,
     /// Interrupts are taken during single steps.
     pub step_interrupts: bool,
-    /// How often an address was given as a software and as a hardware breakpoint: to a machine
-    /// there is no difference, but a debugger wants to hear of the one that it set.
-    breakpoints: BTreeMap<u64, [u32; 2]>,
-    watchpoints: Vec<(Watchpoint, u32)>,
+    /// The cores evaluate conditions of breakpoints.
+    pub conditions: bool,
+    /// The software and the hardware breakpoint of an address: to a machine there is no difference,
+    /// but a debugger wants to hear of the one that it set.
+    breakpoints: BTreeMap<u64, [Option<Conditions>; 2]>,
+    watchpoints: Vec<Watchpoint>,
     /// What the next resume does.
     pub plan: Plan,
     /// The resume that is under way.
@@ -134,7 +140,11 @@ pub struct Guest {
 impl Guest {
     /// The machine of a run; `None` where the run is over.
     pub fn new(runner: Arc<dyn Runner>, hmp: Hmp) -> Option<Guest> {
-        let (description, cores) = look(&*runner, |v| Some((v.cpus.first()?.description(), v.cpus.len())))??;
+        let (description, cores, conditions) = look(&*runner, |v| {
+            let cores = v.cpus.len();
+            let first = v.cpus.first_mut()?;
+            Some((first.description(), cores, first.set_conditions(Vec::new())))
+        })??;
         Some(Guest {
             runner,
             hmp,
@@ -142,6 +152,7 @@ impl Guest {
             cores,
             physical: false,
             step_interrupts: false,
+            conditions,
             breakpoints: BTreeMap::new(),
             watchpoints: Vec::new(),
             plan: Plan::default(),
@@ -162,11 +173,20 @@ impl Guest {
 
     /// Gives the cores the breakpoints and watchpoints, or takes them away.
     pub fn arm(&self, on: bool) -> Result<(), Over> {
-        let breakpoints: Vec<u64> = if on { self.breakpoints.keys().copied().collect() } else { Vec::new() };
-        let watchpoints: Vec<Watchpoint> = if on { self.watchpoints.iter().map(|w| w.0).collect() } else { Vec::new() };
+        let mut breakpoints: Vec<u64> = if on { self.breakpoints.keys().copied().collect() } else { Vec::new() };
+        let mut conditions = if on { self.conditions_by_address() } else { Vec::new() };
+        let mut watchpoints: Vec<Watchpoint> = if on { self.watchpoints.clone() } else { Vec::new() };
         self.look(move |v| {
+            if let Some(first) = v.cpus.first() {
+                // An address of 32 bits is given for either of two.
+                let other = |address| first.sign_extended(address);
+                breakpoints.extend(breakpoints.clone().into_iter().filter_map(other));
+                conditions.extend(conditions.clone().into_iter().filter_map(|(at, c)| Some((other(at)?, c))));
+                watchpoints.extend(watchpoints.clone().into_iter().filter_map(|w| Some(Watchpoint { address: other(w.address)?, ..w })));
+            }
             for cpu in v.cpus.iter_mut() {
                 cpu.set_breakpoints(&breakpoints);
+                cpu.set_conditions(conditions.clone());
                 cpu.set_watchpoints(&watchpoints);
             }
         })
@@ -182,25 +202,66 @@ impl Guest {
     /// Is the breakpoint where the core stands a hardware one only?
     pub fn is_hardware(&self, core: CoreId) -> Result<bool, Over> {
         let pc = self.look(move |v| v.cpus.iter().find(|cpu| cpu.id() == core).map(|cpu| cpu.pc()))?;
-        Ok(pc.and_then(|pc| self.breakpoints.get(&pc)).is_some_and(|n| n[0] == 0))
+        let there = |pc: u64| self.breakpoints.get(&pc).or_else(|| self.breakpoints.get(&(pc & 0xffff_ffff)));
+        Ok(pc.and_then(there).is_some_and(|kinds| kinds[SOFTWARE].is_none()))
     }
 
-    fn add_breakpoint(&mut self, address: u64, kind: usize) -> bool {
+    /// The conditions of the breakpoints that do not always stop.
+    fn conditions_by_address(&self) -> Vec<(u64, Condition)> {
+        let big = self.description.big;
+        let sometimes = |kinds: &[Option<Conditions>; 2]| kinds.iter().flatten().all(|c| !c.is_empty());
+        let found = self.breakpoints.iter().filter(|(_, kinds)| sometimes(kinds));
+        found
+            .map(|(address, kinds)| {
+                let all: Conditions = kinds.iter().flatten().flatten().cloned().collect();
+                let condition: Condition = Arc::new(move |core: &mut dyn Inspect| all.iter().any(|c| c.holds(core, big)));
+                (*address, condition)
+            })
+            .collect()
+    }
+
+    /// The registers of the first feature as a stop reply has them: who walks the stack of a stopped
+    /// core needs no packet for them.
+    pub fn expedited(&self, tid: Tid) -> Result<Vec<u8>, Over> {
+        let (n, description) = (tid.get() - 1, self.description.clone());
+        self.look(move |v| {
+            let mut out = Vec::new();
+            let Some(cpu) = v.cpus.get_mut(n) else { return out };
+            for (n, r) in description.features.iter().take(1).flat_map(|f| &f.registers).enumerate() {
+                if let Some(value) = cpu.read_register(n) {
+                    filter::expedited(n, &description.bytes(value, r.bits), &mut out);
+                }
+            }
+            out
+        })
+    }
+
+    /// Sets a breakpoint; one that is there already gets these conditions.
+    fn add_breakpoint(&mut self, address: u64, kind: usize, conditions: Conditions) -> bool {
         if self.breakpoints.len() >= MOST {
             return false;
         }
-        let n = &mut self.breakpoints.entry(address).or_default()[kind];
-        *n = n.saturating_add(1);
+        self.breakpoints.entry(address).or_default()[kind] = Some(conditions);
         true
     }
 
     fn remove_breakpoint(&mut self, address: u64, kind: usize) -> bool {
-        let Some(n) = self.breakpoints.get_mut(&address).filter(|n| n[kind] > 0) else { return false };
-        n[kind] -= 1;
-        if *n == [0, 0] {
+        let Some(kinds) = self.breakpoints.get_mut(&address) else { return false };
+        let was = kinds[kind].take().is_some();
+        if kinds.iter().all(Option::is_none) {
             self.breakpoints.remove(&address);
         }
-        true
+        was
+    }
+
+    /// Sets a breakpoint with conditions: `KIND,ADDRESS,LENGTH;EXPRESSIONS`. Commands are refused.
+    fn add_conditional(&mut self, packet: &str) -> Option<()> {
+        let (place, list) = packet.split_once(';')?;
+        let mut fields = place.split(',');
+        let kind = if fields.next()? == "0" { SOFTWARE } else { HARDWARE };
+        let address = u64::from_str_radix(fields.next()?, 16).ok()?;
+        let conditions = agent::parse(list).filter(|_| self.conditions)?;
+        self.add_breakpoint(address, kind, conditions).then_some(())
     }
 
     /// The answer to LLDB's `qHostInfo`.
@@ -243,10 +304,13 @@ impl Guest {
         let text = String::from_utf8_lossy(body);
         let on = |flag: bool| if flag { b"1".to_vec() } else { b"0".to_vec() };
         if let Some(range) = text.strip_prefix("qXfer:threads:read::") {
-            return crate::filter::part(xml::threads(self.cores).as_bytes(), range).unwrap_or_else(|| b"E01".to_vec());
+            return filter::part(xml::threads(self.cores).as_bytes(), range).unwrap_or_else(|| b"E01".to_vec());
         }
         if let Some(address) = text.strip_prefix("qMemoryRegionInfo:") {
             return u64::from_str_radix(address, 16).ok().and_then(|at| self.region(at)).unwrap_or_else(|| b"E01".to_vec());
+        }
+        if let Some(packet) = text.strip_prefix('Z') {
+            return self.add_conditional(packet).map_or_else(|| b"E22".to_vec(), |()| b"OK".to_vec());
         }
         // The bits are QEMU's: 1 step, 2 without interrupts, 4 without timers.
         match &*text {
@@ -366,7 +430,10 @@ impl MultiThreadBase for Guest {
                 let mut bytes = vec![0; len];
                 let done = match physical {
                     true => read_physical(v, start, &mut bytes),
-                    false => v.cpus.get_mut(n).map_or(0, |cpu| cpu.read_memory(start, &mut bytes)),
+                    false => v.cpus.get_mut(n).map_or(0, |cpu| match cpu.read_memory(start, &mut bytes) {
+                        0 => cpu.sign_extended(start).map_or(0, |start| cpu.read_memory(start, &mut bytes)),
+                        done => done,
+                    }),
                 };
                 bytes.truncate(done);
                 bytes
@@ -384,7 +451,13 @@ impl MultiThreadBase for Guest {
         let done = self
             .look(move |v| {
                 let Some(cpu) = v.cpus.get_mut(n) else { return false };
-                let written = if physical { cpu.write_physical(start, &bytes) } else { cpu.write_memory(start, &bytes) };
+                let written = match physical {
+                    true => cpu.write_physical(start, &bytes),
+                    false => match (cpu.write_memory(start, &bytes), cpu.sign_extended(start)) {
+                        (0, Some(start)) => cpu.write_memory(start, &bytes),
+                        (written, _) => written,
+                    },
+                };
                 written == bytes.len()
             })
             .map_err(TargetError::Fatal)?;
@@ -500,7 +573,7 @@ impl Breakpoints for Guest {
 
 impl SwBreakpoint for Guest {
     fn add_sw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        Ok(self.add_breakpoint(address, SOFTWARE))
+        Ok(self.add_breakpoint(address, SOFTWARE, Vec::new()))
     }
     fn remove_sw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
         Ok(self.remove_breakpoint(address, SOFTWARE))
@@ -509,7 +582,7 @@ impl SwBreakpoint for Guest {
 
 impl HwBreakpoint for Guest {
     fn add_hw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        Ok(self.add_breakpoint(address, HARDWARE))
+        Ok(self.add_breakpoint(address, HARDWARE, Vec::new()))
     }
     fn remove_hw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
         Ok(self.remove_breakpoint(address, HARDWARE))
@@ -526,21 +599,17 @@ impl HwWatchpoint for Guest {
         if length == 0 || self.watchpoints.len() >= MOST {
             return Ok(false);
         }
-        match self.watchpoints.iter_mut().find(|w| w.0 == new) {
-            Some(w) => w.1 += 1,
-            None => self.watchpoints.push((new, 1)),
+        if !self.watchpoints.contains(&new) {
+            self.watchpoints.push(new);
         }
         Ok(true)
     }
 
     fn remove_hw_watchpoint(&mut self, address: u64, length: u64, kind: WatchKind) -> TargetResult<bool, Self> {
         let old = watchpoint(address, length, kind);
-        let Some(n) = self.watchpoints.iter().position(|w| w.0 == old) else { return Ok(false) };
-        self.watchpoints[n].1 -= 1;
-        if self.watchpoints[n].1 == 0 {
-            self.watchpoints.remove(n);
-        }
-        Ok(true)
+        let before = self.watchpoints.len();
+        self.watchpoints.retain(|w| *w != old);
+        Ok(self.watchpoints.len() < before)
     }
 }
 

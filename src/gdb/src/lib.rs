@@ -6,6 +6,7 @@
 //! gdbstub lacks and QEMU's users know is in [`filter`].
 #![forbid(unsafe_code)]
 
+mod agent;
 mod filter;
 mod guest;
 mod xml;
@@ -33,6 +34,11 @@ use std::time::{Duration, Instant};
 const PACKET: usize = 1 << 16;
 /// Steps of a range made before the debugger is listened to.
 const STEPS: usize = 1000;
+
+/// What is answered here and not by gdbstub, as `qSupported` has it.
+const SUPPORTED: &[u8] = b";qXfer:threads:read+";
+/// The same of cores that evaluate conditions of breakpoints.
+const CONDITIONS: &[u8] = b";ConditionalBreakpoints+";
 
 /// What a session is told.
 #[derive(Debug)]
@@ -91,8 +97,8 @@ impl Stub {
 struct Wire {
     output: Output,
     buffer: Vec<u8>,
-    /// The answer under way is that to `qSupported`.
-    supported: bool,
+    /// What the answer under way is to have at its end.
+    more: Vec<u8>,
 }
 
 impl Connection for Wire {
@@ -106,11 +112,11 @@ impl Connection for Wire {
         Ok(())
     }
     fn flush(&mut self) -> Result<(), Infallible> {
-        if self.supported
-            && let Some(answer) = filter::add_supported(&self.buffer)
+        if !self.more.is_empty()
+            && let Some(answer) = filter::add(&self.buffer, &self.more)
         {
             self.buffer = answer;
-            self.supported = false;
+            self.more.clear();
         }
         (self.output)(&self.buffer);
         self.buffer.clear();
@@ -125,17 +131,22 @@ fn serve(runner: &Arc<dyn Runner>, hmp: &Hmp, output: &Output, inbox: &Receiver<
     while let Ok(message) = inbox.recv() {
         let first = match message {
             Message::Opened => Vec::new(),
-            Message::Input(bytes) => bytes,
+            // What acknowledges the last word of a debugger that has gone begins nothing.
+            Message::Input(bytes) if bytes.iter().any(|b| matches!(b, b'$' | 3)) => bytes,
             Message::End => return,
-            Message::Closed | Message::Run(_) => continue,
+            Message::Input(_) | Message::Closed | Message::Run(_) => continue,
         };
+        // What was asked of the run before has been done then, and the state is that.
+        runner.look(Box::new(|_| ()));
         let running = runner.state() == RunState::Running;
         runner.pause();
         let Some(mut guest) = Guest::new(runner.clone(), hmp.clone()) else { return };
-        let wire = Wire { output: output.clone(), buffer: Vec::new(), supported: false };
-        let Ok(stub) = GdbStub::<Guest, Wire>::builder(wire).packet_buffer_size(PACKET).build() else { return };
+        let wire = Wire { output: output.clone(), buffer: Vec::new(), more: Vec::new() };
+        // gdbstub looks for another '#' behind a packet, so that it must be near.
+        let mut buffer = vec![b'#'; PACKET];
+        let Ok(stub) = GdbStub::<Guest, Wire>::builder(wire).with_packet_buffer(&mut buffer).build() else { return };
         let Ok(machine) = stub.run_state_machine(&mut guest) else { return };
-        let mut session = Session { guest, incoming: Incoming::default(), acknowledge: true, stopped: tid(CoreId(0)) };
+        let mut session = Session { guest, output: output.clone(), incoming: Incoming::default(), acknowledge: true, stopped: tid(CoreId(0)) };
         let end = session.run(machine, first, inbox);
         // Nothing of the debugger stays behind.
         let _ = session.guest.arm(false);
@@ -184,6 +195,7 @@ enum Stepped {
 
 struct Session {
     guest: Guest,
+    output: Output,
     incoming: Incoming,
     /// Packets are acknowledged.
     acknowledge: bool,
@@ -196,10 +208,10 @@ fn tid(core: CoreId) -> Tid {
     Tid::MIN.saturating_add(core.0.into())
 }
 
-type State = Machine<'static, Guest, Wire>;
+type State<'a> = Machine<'a, Guest, Wire>;
 
 /// Does something with the wire.
-fn wire(machine: &mut State, f: impl FnOnce(&mut Wire)) {
+fn wire(machine: &mut State<'_>, f: impl FnOnce(&mut Wire)) {
     match machine {
         Machine::Idle(m) => f(m.borrow_conn()),
         Machine::Running(m) => f(m.borrow_conn()),
@@ -234,7 +246,7 @@ fn steps(v: &mut View<'_>, step: Step, action: Action) -> Stepped {
 
 impl Session {
     /// Serves one debugger.
-    fn run(&mut self, mut machine: State, first: Vec<u8>, inbox: &Receiver<Message>) -> End {
+    fn run(&mut self, mut machine: State<'_>, first: Vec<u8>, inbox: &Receiver<Message>) -> End {
         let mut input = first;
         loop {
             for byte in std::mem::take(&mut input) {
@@ -270,7 +282,7 @@ impl Session {
     }
 
     /// Takes a byte from the debugger.
-    fn byte(&mut self, mut machine: State, byte: u8) -> Result<State, End> {
+    fn byte<'a>(&mut self, mut machine: State<'a>, byte: u8) -> Result<State<'a>, End> {
         match self.incoming.take(byte) {
             None => Ok(machine),
             Some(Piece::Ours(body)) => {
@@ -282,14 +294,20 @@ impl Session {
             Some(Piece::Through(bytes)) => {
                 self.acknowledge &= !bytes.starts_with(b"$QStartNoAckMode#");
                 if bytes.starts_with(b"$qSupported") {
-                    wire(&mut machine, |w| w.supported = true);
+                    let more = [SUPPORTED, if self.guest.conditions { CONDITIONS } else { &[] }].concat();
+                    wire(&mut machine, |w| w.more = more);
                 }
-                bytes.into_iter().try_fold(machine, |machine, byte| self.pump(machine, byte))
+                let kill = bytes.starts_with(b"$vKill");
+                let end = bytes.into_iter().try_fold(machine, |machine, byte| self.pump(machine, byte));
+                if kill && matches!(end, Err(End::Killed)) {
+                    (self.output)(&filter::packet(b"OK"));
+                }
+                end
             }
         }
     }
 
-    fn pump(&mut self, machine: State, byte: u8) -> Result<State, End> {
+    fn pump<'a>(&mut self, machine: State<'a>, byte: u8) -> Result<State<'a>, End> {
         let next = match machine {
             Machine::Idle(m) => m.incoming_data(&mut self.guest, byte),
             Machine::Running(m) => m.incoming_data(&mut self.guest, byte),
@@ -318,9 +336,12 @@ impl Session {
     }
 
     /// Tells the debugger that the machine has stopped, if it waits for that.
-    fn report(&mut self, machine: State, reason: Stopped) -> Result<State, End> {
+    fn report<'a>(&mut self, machine: State<'a>, reason: Stopped) -> Result<State<'a>, End> {
         self.guest.resumed = false;
-        let Machine::Running(m) = machine else { return Ok(machine) };
+        let Machine::Running(mut m) = machine else { return Ok(machine) };
+        if !matches!(reason, Stopped::Exited(_)) {
+            m.borrow_conn().more = self.guest.expedited(self.stopped)?;
+        }
         m.report_stop(&mut self.guest, reason).map_err(|e| {
             tracing::warn!("gdb: {e}");
             End::Gone
@@ -351,7 +372,7 @@ impl Session {
         Ok(match event {
             RunEvent::Stop(Pause::Debug(core, hit)) => Some(self.hit(core, hit)?),
             RunEvent::Stop(_) => Some(Stopped::SignalWithThread { tid: self.stopped, signal: Signal::SIGINT }),
-            RunEvent::Resume | RunEvent::Reset(_) | RunEvent::PowerDown | RunEvent::Shutdown(_) => None,
+            RunEvent::Resume | RunEvent::Reset(_) | RunEvent::PowerDown | RunEvent::Panicked(_) | RunEvent::Shutdown(_) => None,
         })
     }
 

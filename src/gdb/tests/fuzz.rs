@@ -272,6 +272,10 @@ const SEEDS: &[&str] = &[
     "z4,@,@",
     "Z0,10,4",
     "z0,10,4",
+    "Z0,@,4;X3,220127",
+    "Z0,10,4;X3,220027X1,27",
+    "Z1,20,4;X@,~",
+    "Z0,@,4;cmds:0,X1,27",
     "Z9,@,@",
     "Tp1.@",
     "T@",
@@ -411,14 +415,18 @@ fn no_packet_ends_the_stub_or_the_guest() {
         if r.below(2) == 0 {
             messages.send(Message::Input(b"$QStartNoAckMode#b0+".to_vec())).expect("it lives");
         }
+        let mut bytes = Vec::new();
         for _ in 0..batch {
-            let mut bytes = packet(&mut r);
-            if r.below(20) == 0 {
-                let rest = bytes.split_off(r.below(bytes.len()));
-                messages.send(Message::Input(bytes)).expect("it lives");
-                bytes = rest;
+            bytes.extend(packet(&mut r));
+            // Packets come alone, several at a time, and cut in two.
+            match r.below(20) {
+                0 => {
+                    let rest = bytes.split_off(r.below(bytes.len()));
+                    messages.send(Message::Input(std::mem::replace(&mut bytes, rest))).expect("it lives");
+                }
+                1..8 => {}
+                _ => messages.send(Message::Input(std::mem::take(&mut bytes))).expect("it lives"),
             }
-            messages.send(Message::Input(bytes)).expect("it lives");
             if r.below(100) == 0 {
                 messages.send(Message::Closed).expect("it lives");
             }

@@ -42,6 +42,18 @@ pub trait Host: Send + Sync {
     fn chardevs(&self) -> Vec<qmp::types::ChardevInfo>;
     /// The drives.
     fn blocks(&self) -> Vec<qmp::types::BlockInfo>;
+    /// The nodes that have a name, and what they are made of.
+    fn nodes(&self) -> Vec<qmp::types::BlockDeviceInfo>;
+    /// The types of devices, accelerators and objects.
+    fn object_types(&self) -> Vec<qmp::types::ObjectTypeInfo>;
+    /// The properties of a device, by the name of its type.
+    fn device_properties(&self, name: &str) -> Option<Vec<qmp::types::ObjectPropertyInfo>>;
+    /// The properties of a board, by its name.
+    fn board_properties(&self, name: &str) -> Option<Vec<qmp::types::ObjectPropertyInfo>>;
+    /// The features of a processor model and whether it has them.
+    fn cpu_features(&self, model: &str) -> Option<Vec<(String, bool)>>;
+    /// The options of the command line.
+    fn options(&self) -> Vec<qmp::types::CommandLineOptionInfo>;
     /// The networks, in lines of text.
     fn networks(&self) -> String;
     /// The boards that the program has.

@@ -1,6 +1,6 @@
 //! A machine of two simple cores with a run loop that does at once what it is told, for the tests.
 
-use crate::qmp::types::{BlockInfo, ChardevInfo, MachineInfo};
+use crate::qmp::types::{BlockDeviceInfo, BlockInfo, ChardevInfo, CommandLineOptionInfo, MachineInfo, ObjectPropertyInfo, ObjectTypeInfo};
 use crate::session::Wire;
 use crate::{Host, Rom, Subject};
 use parking_lot::Mutex;
@@ -168,6 +168,24 @@ impl Host for Facade {
     }
     fn blocks(&self) -> Vec<BlockInfo> {
         Vec::new()
+    }
+    fn nodes(&self) -> Vec<BlockDeviceInfo> {
+        Vec::new()
+    }
+    fn object_types(&self) -> Vec<ObjectTypeInfo> {
+        vec![ObjectTypeInfo { name: "pl011".into(), r#abstract: None, parent: Some("device".into()) }]
+    }
+    fn device_properties(&self, name: &str) -> Option<Vec<ObjectPropertyInfo>> {
+        (name == "pl011").then(Vec::new)
+    }
+    fn board_properties(&self, name: &str) -> Option<Vec<ObjectPropertyInfo>> {
+        (name == "virt").then(Vec::new)
+    }
+    fn cpu_features(&self, model: &str) -> Option<Vec<(String, bool)>> {
+        (model == "cortex-a53").then(|| vec![("pmu".into(), true)])
+    }
+    fn options(&self) -> Vec<CommandLineOptionInfo> {
+        vec![CommandLineOptionInfo { option: "smp".into(), parameters: Vec::new() }]
     }
     fn networks(&self) -> String {
         "net0: type=user\n".into()

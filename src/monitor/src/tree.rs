@@ -83,7 +83,7 @@ fn describe(s: &Subject, node: &Node) -> String {
 pub fn list(s: &Subject, path: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
     let root = tree(s, path).ok_or_else(|| Error::no_device(path))?;
     let node = find(&root, path)?;
-    Ok(node.children.iter().map(|c| ObjectPropertyInfo { name: c.name.clone(), r#type: describe(s, c) }).collect())
+    Ok(node.children.iter().map(|c| ObjectPropertyInfo { name: c.name.clone(), r#type: describe(s, c), description: None, default_value: None }).collect())
 }
 
 /// A value; for an object its place.

@@ -26,7 +26,7 @@ pub struct Row {
     /// 8 * register + select.
     pub key: u32,
     /// All 64 bits of it are there on a 64-bit model.
-    wide: bool,
+    pub wide: bool,
     /// Bits that a write changes.
     mask: fn(&Model) -> u64,
     /// Its value at reset.

@@ -1,6 +1,10 @@
-//! The registers as debuggers number them: GDB's standard features of MIPS (GDB manual, G.5.9). GDB 13
-//! hangs when it prints registers of MIPS beyond these.
+//! The registers as debuggers number them: GDB's standard features of MIPS (GDB manual, G.5.9), and
+//! the rest of coprocessor 0 in one of our own.
+//!
+//! GDB prints rows of registers that are as wide as its ABI's, and waits without end where another is
+//! wider: so the wide ones of 64-bit models are not among them.
 
+use crate::cp0::Row;
 use crate::state::{self, Mode, cp0, kept};
 use crate::{Mips, fpu};
 use proteus_exec::registers::{Description, Feature, Register};
@@ -17,6 +21,13 @@ const FCSR: usize = F + 32;
 const FIR: usize = FCSR + 1;
 const END: usize = FIR + 1;
 
+/// The rows of coprocessor 0 that the standard features have not.
+fn others(core: &Core<Mips>) -> impl Iterator<Item = &'static Row> {
+    let wide = core.target.model.bits64;
+    let standard = [12 * 8, 8 * 8, 13 * 8];
+    crate::cp0::ROWS.iter().filter(move |row| !standard.contains(&row.key) && !(wide && row.wide))
+}
+
 /// All registers.
 pub fn description(core: &Core<Mips>) -> Description {
     let wide = core.target.model.bits64;
@@ -28,6 +39,7 @@ pub fn description(core: &Core<Mips>) -> Description {
     let system = ["status", "badvaddr", "cause"].map(|name| Register::new(name, bits, "int"));
     let mut fpu: Vec<_> = (0..32).map(|n| Register::new(format!("f{n}"), 64, "ieee_double").group("float")).collect();
     fpu.extend(["fcsr", "fir"].map(|name| Register::new(name, bits, "int").group("float")));
+    let others = others(core).map(|row| Register::new(row.name.to_lowercase(), 32, "int").group("system")).collect();
     let (architecture, triple) = match (wide, core.target.big) {
         (false, true) => ("mips:isa32r2", "mips-unknown-unknown"),
         (false, false) => ("mips:isa32r2", "mipsel-unknown-unknown"),
@@ -43,6 +55,7 @@ pub fn description(core: &Core<Mips>) -> Description {
             Feature { name: "org.gnu.gdb.mips.cpu", types: "", registers: cpu },
             Feature { name: "org.gnu.gdb.mips.cp0", types: "", registers: system.into() },
             Feature { name: "org.gnu.gdb.mips.fpu", types: "", registers: fpu },
+            Feature { name: "org.proteus.mips.cp0", types: "", registers: others },
         ],
         pc: PC,
         sp: 29,
@@ -65,7 +78,10 @@ pub fn read(core: &mut Core<Mips>, number: usize) -> Option<u128> {
         F..FCSR => double(core, n - F as u32),
         FCSR => core.word(state::FCSR),
         FIR => core.target.model.fir.into(),
-        _ => return None,
+        _ => {
+            let row = others(core).nth(number.checked_sub(END)?)?;
+            crate::cp0::read(core, row.key).ok()? & 0xffff_ffff
+        }
     }))
 }
 
@@ -106,7 +122,11 @@ pub fn write(core: &mut Core<Mips>, number: usize, value: u128) -> bool {
             }
         }
         FCSR => return fpu::control_write(core, 31, value).is_ok(),
-        _ => return false,
+        FIR => return false,
+        _ => {
+            let row = number.checked_sub(END).and_then(|n| others(core).nth(n));
+            return row.is_some_and(|row| crate::cp0::write(core, row.key, value, false).is_ok());
+        }
     }
     true
 }

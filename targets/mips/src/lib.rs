@@ -133,6 +133,10 @@ impl Target for Mips {
         if core.target.big { word.to_be_bytes() } else { word.to_le_bytes() }
     }
 
+    fn sign_extended(core: &Core<Mips>, address: u64) -> Option<u64> {
+        (core.target.model.bits64 && address >> 31 == 1).then_some(address as i32 as u64)
+    }
+
     fn mode(core: &Core<Mips>) -> u16 {
         exceptions::mode(core)
     }

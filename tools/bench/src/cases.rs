@@ -1,5 +1,6 @@
 //! What is measured.
 
+use crate::debugger;
 use crate::machine::Error;
 
 /// One program that is run in the guest, or the boot itself.
@@ -24,13 +25,17 @@ pub const CASES: &[Case] = &[
     Case { name: "files", summary: "files made, synced, read and removed in memory: files a second", command: Some("fs-churn /tmp") },
 ];
 
-/// The cases of these names, or all; the boot is always among them, for nothing runs without it.
+/// The cases of these names, or all that need no debugger; the boot is always among them, for nothing
+/// runs without it. `gdb` stands for all with a debugger.
 pub fn chosen(names: &[String]) -> Result<Vec<&'static Case>, Error> {
-    if let Some(unknown) = names.iter().find(|name| !CASES.iter().any(|case| case.name == **name)) {
-        let known: Vec<_> = CASES.iter().map(|case| case.name).collect();
+    let known = || CASES.iter().chain(debugger::CASES);
+    if let Some(unknown) = names.iter().find(|name| *name != "gdb" && !known().any(|case| case.name == **name)) {
+        let known: Vec<_> = known().map(|case| case.name).chain(["gdb"]).collect();
         return Err(Error::Usage(format!("there is no case {unknown}: the cases are {}", known.join(", "))));
     }
-    Ok(CASES.iter().filter(|case| names.is_empty() || case.command.is_none() || names.iter().any(|name| name == case.name)).collect())
+    let named = |case: &Case| names.iter().any(|name| name == case.name || name == "gdb" && debugger::is_one(case));
+    let always = |case: &Case| !debugger::is_one(case) && (names.is_empty() || case.command.is_none());
+    Ok(known().filter(|case| always(case) || named(case)).collect())
 }
 
 #[cfg(test)]
@@ -44,6 +49,8 @@ mod tests {
         };
         assert_eq!(names(&[]).expect("all").len(), CASES.len());
         assert_eq!(names(&["pipe", "int"]).expect("known"), ["boot", "int", "pipe"]);
+        assert_eq!(names(&["gdb-read", "int"]).expect("known"), ["boot", "int", "gdb-read"]);
+        assert_eq!(names(&["gdb"]).expect("known").len(), 1 + debugger::CASES.len());
         assert!(names(&["fly"]).expect_err("unknown").to_string().contains("no case fly"));
     }
 }

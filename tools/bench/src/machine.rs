@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use proteus_guests::console::{Console, ConsoleError};
 
 use crate::cases::Case;
+use crate::debugger::{self, Socket};
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
@@ -193,6 +194,10 @@ fn parse_result(output: &str) -> Option<ResultLine> {
 pub fn measure(emulator: &Emulator, image: &GuestImage, append: &str, cases: &[&'static Case], limit: Duration) -> Result<Run, Error> {
     let failed = |source: ConsoleError| Error::Console { emulator: emulator.program.display().to_string(), source };
     let mut command = Command::new(&emulator.program);
+    let socket = Socket::new();
+    if debugger::wanted(cases) {
+        command.args(socket.words());
+    }
     let mut console = Console::spawn(command.args(image.command_line(emulator, append))).map_err(failed)?;
     let prompt = console.expect_any(&["~ # ", "Kernel panic"], limit).map_err(failed)?;
     if prompt.index != 0 {
@@ -202,6 +207,10 @@ pub fn measure(emulator: &Emulator, image: &GuestImage, append: &str, cases: &[&
     let memory = |console: &Console| console.peak_memory().unwrap_or(0);
     let mut samples = Vec::new();
     for case in cases {
+        if debugger::is_one(case) {
+            samples.push(debugger::measure(case, &mut console, &socket, limit).map_err(failed)?);
+            continue;
+        }
         let Some(command) = case.command else {
             let seconds = prompt.at.as_secs_f64();
             samples.push(Sample { case: case.name, value: seconds, unit: "s".into(), wall: seconds, memory: memory(&console), check: String::new() });

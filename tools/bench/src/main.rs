@@ -3,6 +3,7 @@
 
 mod cases;
 mod chart;
+mod debugger;
 mod machine;
 mod report;
 
@@ -23,7 +24,7 @@ use report::Report;
 #[derive(Parser)]
 #[command(name = "proteus-bench")]
 struct Arguments {
-    /// Cases to run; none means all. `--list` prints them.
+    /// Cases to run; none means all but those with a debugger, `gdb` all of these. `--list` prints them.
     cases: Vec<String>,
     /// The guest: arm64, mipsel or mips64el.
     #[arg(long, default_value = "arm64")]
@@ -66,8 +67,8 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
-        for case in CASES {
-            println!("{:10} {}", case.name, case.summary);
+        for case in CASES.iter().chain(debugger::CASES) {
+            println!("{:14} {}", case.name, case.summary);
         }
         return ExitCode::SUCCESS;
     }

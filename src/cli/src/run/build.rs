@@ -100,7 +100,6 @@ fn refuse_missing(config: &Config) -> Result<(), UsageError> {
         (config.loadvm.is_some(), "-loadvm"),
         (config.incoming.is_some(), "-incoming"),
         (config.daemonize, "-daemonize"),
-        (config.uuid.is_some(), "-uuid"),
         (config.boot != Boot::default(), "-boot"),
         (config.messages != Messages::default(), "-msg"),
         (config.memory.slots > 0 || config.memory.max_size.is_some(), "-m slots,maxmem"),
@@ -163,6 +162,7 @@ fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConf
         let bytes = read_file(&path, LARGEST_FIRMWARE).map_err(|e| fail("-bios", e))?;
         b.firmware = Some(Firmware { name: path.display().to_string(), bytes });
     }
+    b.uuid = config.uuid;
     for item in &config.fw_cfg {
         let at = format!("-fw_cfg {}", shorten(&item.name));
         let contents = match &item.contents {
@@ -296,6 +296,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         architecture,
         chardevs: Arc::downgrade(&chardevs),
         blocks: std::mem::take(&mut storage.list),
+        nodes: std::mem::take(&mut storage.nodes),
         networks: network_lines(config),
         roms: built.loaded().into_iter().map(|(name, address, size)| Rom { name, address, size }).collect(),
         executor: describe,
@@ -307,7 +308,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         host: Box::new(host),
         target: target_name(architecture),
         name: config.name.guest.clone(),
-        uuid: [0; 16],
+        uuid: config.uuid.unwrap_or_default(),
         memory,
         peripherals: config.devices.iter().filter_map(|d| d.id.clone()).collect(),
     };

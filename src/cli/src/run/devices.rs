@@ -20,6 +20,10 @@ const SERIAL: &str = "virtio-serial-device";
 /// Its ports, which the command line adds as devices of their own.
 pub const SERIAL_PORTS: &[(&str, &str)] = &[("virtconsole", "Console port of a virtio-serial device"), ("virtserialport", "Port of a virtio-serial device")];
 
+/// The properties of `loader` and their types.
+pub const LOADER: &[(&str, &str)] =
+    &[("addr", "uint64"), ("cpu-num", "uint32"), ("data-be", "bool"), ("data-len", "uint8"), ("data", "uint64"), ("file", "str"), ("force-raw", "bool")];
+
 /// What is at the host's end of a plugged-in device's port, to be connected when the machine is
 /// built.
 pub enum Peer {

@@ -172,8 +172,12 @@ struct PutBack<'a> {
 
 impl Drop for PutBack<'_> {
     fn drop(&mut self) {
-        self.control.queue.lock().parked = self.parked.take();
-        self.control.some.notify_all();
+        let mut queue = self.control.queue.lock();
+        queue.parked = self.parked.take();
+        // The run loop waits for a command: without one it need not be woken.
+        if !queue.commands.is_empty() {
+            self.control.some.notify_all();
+        }
     }
 }
 

@@ -64,6 +64,7 @@ pub fn start(config: &Config, consoles: &Consoles, control: &Arc<Control>, subje
     let sink = Inbox { messages: Mutex::new(stub.messages()), chardev: back.clone() };
     let chardev = consoles.all.attach(&id, Arc::new(sink)).map_err(|e| fail(&e))?;
     chardev.set_can_receive(CREDIT);
+    chardev.write_directly();
     let _ = back.set(chardev);
     Ok(Some(stub))
 }

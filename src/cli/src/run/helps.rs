@@ -157,8 +157,7 @@ fn device_list() -> String {
 
 fn device_properties(name: &str) -> Result<String, String> {
     if name == "loader" {
-        let keys = ["addr=<uint64>", "cpu-num=<uint32>", "data-be=<bool>", "data-len=<uint8>", "data=<uint64>", "file=<str>", "force-raw=<bool>"];
-        return Ok(list("loader options:\n", &keys));
+        return Ok(devices::LOADER.iter().fold("loader options:\n".to_string(), |out, (name, kind)| out + &format!("  {name}=<{kind}>\n")));
     }
     if devices::SERIAL_PORTS.iter().any(|(port, _)| *port == name) {
         return Ok(list(&format!("{name} options:\n"), &["chardev=<str>", "name=<str>", "nr=<uint32>"]));

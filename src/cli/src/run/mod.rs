@@ -1,6 +1,7 @@
 //! Building and running what a command line asks for.
 
 pub mod build;
+mod catalog;
 pub mod chardevs;
 pub mod cores;
 pub mod devices;
@@ -19,7 +20,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use proteus_exec::runner::{Cause, Pause, RunEvent, RunState, View};
+use proteus_exec::runner::{AfterPanic, Cause, Pause, RunEvent, RunState, View};
 use proteus_exec::sched::{self, Outcome};
 use proteus_model::{Reset, SystemRequest};
 
@@ -192,18 +193,29 @@ impl Run<'_> {
             SystemRequest::Reset => self.reset(Cause::GuestReset),
             // The cores sleep until an interrupt, as after WFI.
             SystemRequest::Suspend => None,
-            SystemRequest::Panic => match actions.panic {
-                PanicAction::None => None,
-                PanicAction::Shutdown => self.power_off(Cause::GuestPanic),
-                PanicAction::ExitFailure => {
-                    self.emulator.control.tell(RunEvent::Shutdown(Cause::GuestPanic));
-                    Some(1)
-                }
-                PanicAction::Pause => {
-                    self.pause(Pause::Panic);
-                    None
-                }
-            },
+            SystemRequest::Panic => self.panicked(actions.panic),
+        }
+    }
+
+    /// The guest says that it has crashed. Gives the status where the run is over.
+    fn panicked(&mut self, action: PanicAction) -> Option<u8> {
+        let after = match action {
+            PanicAction::None => AfterPanic::GoesOn,
+            PanicAction::Pause => AfterPanic::Stops,
+            PanicAction::Shutdown | PanicAction::ExitFailure => AfterPanic::Ends,
+        };
+        self.emulator.control.tell(RunEvent::Panicked(after));
+        match action {
+            PanicAction::None => None,
+            PanicAction::Shutdown => self.power_off(Cause::GuestPanic),
+            PanicAction::ExitFailure => {
+                self.emulator.control.tell(RunEvent::Shutdown(Cause::GuestPanic));
+                Some(1)
+            }
+            PanicAction::Pause => {
+                self.pause(Pause::Panic);
+                None
+            }
         }
     }
 

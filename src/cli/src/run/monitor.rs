@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use proteus_exec::runner::Runner;
 use proteus_host::chardev::{CharEvent, Chardev, Chardevs, Sink};
-use proteus_machines::{Architecture, BOARDS, Board};
-use proteus_monitor::qmp::types::{BlockInfo, ChardevInfo, MachineInfo};
+use proteus_machines::{Architecture, Board};
+use proteus_monitor::qmp::types::{BlockDeviceInfo, BlockInfo, ChardevInfo, CommandLineOptionInfo, MachineInfo, ObjectPropertyInfo, ObjectTypeInfo};
 use proteus_monitor::{Host, Inbox, Message, Mode, Monitor, Rom, Subject, Wire};
 
 use super::chardevs::Consoles;
 use super::endings::Control;
-use super::{cores, log};
+use super::{catalog, cores, log};
 use crate::config::{CharTarget, Config, MonitorMode};
 use crate::error::{Problem, UsageError};
 
@@ -23,6 +23,8 @@ pub struct About {
     pub chardevs: Weak<Chardevs>,
     /// The drives.
     pub blocks: Vec<BlockInfo>,
+    /// The nodes of `-blockdev` and of drives.
+    pub nodes: Vec<BlockDeviceInfo>,
     /// The networks, in lines.
     pub networks: String,
     /// What was loaded into memory.
@@ -33,13 +35,6 @@ pub struct About {
     pub power_button: bool,
 }
 
-impl About {
-    /// The boards that have such processors.
-    fn boards(&self) -> impl Iterator<Item = &'static &'static Board> {
-        BOARDS.iter().filter(|b| b.targets.contains(&self.architecture))
-    }
-}
-
 impl Host for About {
     fn chardevs(&self) -> Vec<ChardevInfo> {
         let all = self.chardevs.upgrade().map(|c| c.list()).unwrap_or_default();
@@ -47,6 +42,24 @@ impl Host for About {
     }
     fn blocks(&self) -> Vec<BlockInfo> {
         self.blocks.clone()
+    }
+    fn nodes(&self) -> Vec<BlockDeviceInfo> {
+        self.nodes.clone()
+    }
+    fn object_types(&self) -> Vec<ObjectTypeInfo> {
+        catalog::object_types(self.architecture)
+    }
+    fn device_properties(&self, name: &str) -> Option<Vec<ObjectPropertyInfo>> {
+        catalog::device_properties(self.architecture, name)
+    }
+    fn board_properties(&self, name: &str) -> Option<Vec<ObjectPropertyInfo>> {
+        catalog::board_properties(self.architecture, name)
+    }
+    fn options(&self) -> Vec<CommandLineOptionInfo> {
+        catalog::options()
+    }
+    fn cpu_features(&self, model: &str) -> Option<Vec<(String, bool)>> {
+        self.cpu_models().iter().any(|m| m == model).then(|| cores::features(self.architecture))
     }
     fn networks(&self) -> String {
         self.networks.clone()
@@ -64,10 +77,11 @@ impl Host for About {
             default_ram_id: None,
             acpi: false,
         };
-        self.boards().map(info).collect()
+        catalog::boards(self.architecture).map(info).collect()
     }
     fn cpu_models(&self) -> Vec<String> {
-        let mut models: Vec<String> = self.boards().flat_map(|b| cores::models(Some(b), Some(self.architecture))).map(str::to_string).collect();
+        let mut models: Vec<String> =
+            catalog::boards(self.architecture).flat_map(|b| cores::models(Some(b), Some(self.architecture))).map(str::to_string).collect();
         models.sort();
         models.dedup();
         models

@@ -72,6 +72,8 @@ pub struct Storage {
     pub pflash: Vec<Option<Arc<dyn BlockPort>>>,
     /// All drives, for the monitors.
     pub list: Vec<BlockInfo>,
+    /// The nodes of `-blockdev`, for them too.
+    pub nodes: Vec<BlockDeviceInfo>,
 }
 
 impl Storage {
@@ -80,8 +82,15 @@ impl Storage {
         let program = config.program.clone();
         let fail = |at: &str, e: &dyn std::fmt::Display| Problem::new(e.to_string()).at(&program, at);
         let graph = BlockGraph::default();
-        let mut storage =
-            Storage { program: program.clone(), named: BTreeMap::new(), virtio: Vec::new(), ide: Vec::new(), pflash: Vec::new(), list: Vec::new() };
+        let mut storage = Storage {
+            program: program.clone(),
+            named: BTreeMap::new(),
+            virtio: Vec::new(),
+            ide: Vec::new(),
+            pflash: Vec::new(),
+            list: Vec::new(),
+            nodes: Vec::new(),
+        };
         for blockdev in &config.blockdevs {
             let mut properties = blockdev.properties.clone();
             if let Some(name) = &blockdev.node_name {
@@ -95,6 +104,8 @@ impl Storage {
             let node = graph.add(&spec).map_err(|e| fail("-blockdev", &e))?;
             if let Some(name) = name {
                 graph.insert(&name, node.clone()).map_err(|e| fail("-blockdev", &e))?;
+                let file = properties.get("filename").or(properties.get("file.filename")).unwrap_or_default();
+                storage.nodes.push(BlockDeviceInfo { node_name: Some(name.clone()), ..medium(&node, file, Some(&blockdev.driver)) });
                 storage.named.insert(name, Entry { port: Arc::new(Disk { node, serial: String::new() }), user: None });
             }
         }

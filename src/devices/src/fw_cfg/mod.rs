@@ -37,6 +37,8 @@ const DMA_WRITE: u32 = 16;
 pub mod key {
     /// Number of cores, 2 bytes.
     pub const NB_CPUS: u16 = 0x05;
+    /// The machine's UUID: 16 bytes, in the order of its text.
+    pub const UUID: u16 = 0x02;
     /// Address of the kernel, 4 bytes.
     pub const KERNEL_ADDR: u16 = 0x07;
     /// Length of the kernel, 4 bytes.

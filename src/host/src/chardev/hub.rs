@@ -127,6 +127,7 @@ impl Chardevs {
         };
         let opened = mode == Mode::Reader || link.is_none();
         let port = Arc::new(Port::new(label.clone(), spec.kind.name(), mode, opened, limit, log));
+        port.set_writer(link.as_ref().and_then(|l| l.writer()).filter(|io| io.never_waits()).cloned());
         if spec.mux {
             port.share(self.hub.escape.load(Ordering::Relaxed));
         }
@@ -379,6 +380,7 @@ impl Running {
     /// The link may have gained or lost its other side.
     fn mode_changed(&mut self) {
         self.muted = false;
+        self.port.set_writer(self.link.writer().filter(|io| io.never_waits()).cloned());
         let mode = self.link.mode();
         self.port.set_mode(mode, mode == Mode::Reader);
     }

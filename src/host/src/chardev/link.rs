@@ -88,6 +88,11 @@ impl Io {
         }
     }
 
+    /// Whether writing does not wait, on any thread and without a poll before it.
+    pub(super) fn never_waits(&self) -> bool {
+        !matches!(self.how, How::Blocking(_))
+    }
+
     /// Writes what fits now.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         let result = match self.how {

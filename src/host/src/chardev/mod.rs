@@ -179,6 +179,12 @@ impl Chardev {
         self.0.port.forget_unread();
     }
 
+    /// Says that each write is a message that somebody waits for: it is tried on the thread that
+    /// writes, and goes by the host thread only where it does not fit. Not for shared back ends.
+    pub fn write_directly(&self) {
+        self.0.port.write_directly();
+    }
+
     /// Waits until all output has reached the host, at most for `limit`; whether it has.
     pub fn flush(&self, limit: Duration) -> bool {
         self.0.hub.flush(&self.0.port, limit)

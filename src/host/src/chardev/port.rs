@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::link::Io;
 use super::mux::{Escape, Stamps, Typed};
 use super::{CharEvent, Control, Sink};
 
@@ -58,6 +59,10 @@ pub(super) struct State {
     opened: bool,
     /// What nobody reads is not for the next reader.
     forgets: bool,
+    /// Output is tried on the thread that writes it.
+    direct: bool,
+    /// Where it goes then.
+    writer: Option<Io>,
     log: Option<Arc<File>>,
     log_out: VecDeque<u8>,
     fronts: Vec<Option<Front>>,
@@ -90,6 +95,8 @@ impl Port {
                 mode,
                 opened,
                 forgets: false,
+                direct: false,
+                writer: None,
                 log: log.map(Arc::new),
                 log_out: VecDeque::new(),
                 fronts: Vec::new(),
@@ -168,9 +175,17 @@ impl Port {
         self.state.lock().removed
     }
 
-    /// Takes output from a front end; whether the host thread must be woken.
     pub(super) fn forget_unread(&self) {
         self.state.lock().forgets = true;
+    }
+
+    pub(super) fn write_directly(&self) {
+        self.state.lock().direct = true;
+    }
+
+    /// Where output goes now.
+    pub(super) fn set_writer(&self, writer: Option<Io>) {
+        self.state.lock().writer = writer;
     }
 
     /// Whether any front end is attached.
@@ -178,10 +193,18 @@ impl Port {
         self.state.lock().fronts.iter().any(Option::is_some)
     }
 
+    /// Takes output from a front end: how much, and whether the host thread must be woken.
     pub(super) fn accept(&self, at: usize, bytes: &[u8]) -> (usize, bool) {
         let mut s = self.state.lock();
         let before = (s.has_output(), s.log_out.is_empty());
-        let n = s.accept(bytes);
+        let mut n = 0;
+        // What went to the host at once has left room behind it.
+        while n < bytes.len() {
+            match s.accept(&bytes[n..]) {
+                0 => break,
+                more => n += more,
+            }
+        }
         let wake = !before.0 && s.has_output() || before.1 && !s.log_out.is_empty();
         if n < bytes.len()
             && let Some(Some(front)) = s.fronts.get_mut(at)
@@ -425,11 +448,22 @@ impl State {
                     self.out.push_back(byte);
                 }
             }
-            _ => self.out.extend(bytes),
+            mux => {
+                let sent = if mux.is_none() && self.direct { self.send_now(bytes) } else { 0 };
+                self.out.extend(&bytes[sent..]);
+            }
         }
         let over = self.out.len().saturating_sub(self.limit);
         self.out.drain(..over);
         bytes.len()
+    }
+
+    /// Hands the host what it takes at once, where nothing waits before it. The host thread sees errors.
+    fn send_now(&self, bytes: &[u8]) -> usize {
+        match &self.writer {
+            Some(io) if self.mode == Mode::Reader && self.out.is_empty() => io.write(bytes).unwrap_or(0),
+            _ => 0,
+        }
     }
 
     /// A front end that was refused hears of space once it is worth a call.

@@ -145,7 +145,15 @@ fn socket_pair(extra: &str) -> (Chardev, Receiver<CharEvent>, UnixStream, tempfi
 
 #[test]
 fn a_slow_reader_loses_nothing() {
+    slow_reader(false);
+    slow_reader(true);
+}
+
+fn slow_reader(directly: bool) {
     let (chardev, events, mut client, _dir) = socket_pair("");
+    if directly {
+        chardev.write_directly();
+    }
     let data = pattern(3 << 20);
     // Until the first refusal nobody reads, so the refusal must come.
     let mut sent = 0;
@@ -196,6 +204,7 @@ fn a_conversation_does_not_go_on_with_the_next_client() {
     let path = dir.path().join("s");
     let (chardev, events) = open(&format!("socket,id=a,path={},server=on,wait=off", path.display()));
     chardev.forget_unread();
+    chardev.write_directly();
     assert_eq!(chardev.write(b"to nobody"), 9);
     for _ in 0..2 {
         let mut client = UnixStream::connect(&path).unwrap();

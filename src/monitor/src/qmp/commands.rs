@@ -2,7 +2,7 @@
 
 use super::schema::{Empty, Qapi, Schema};
 use super::types::*;
-use super::{Error, events};
+use super::{Error, catalog, events};
 use crate::{Subject, VERSION, hmp, tree};
 use proteus_exec::runner::{Pause, RunState};
 use serde_json::{Value as Json, json};
@@ -39,27 +39,38 @@ macro_rules! commands {
 /// All commands.
 pub const COMMANDS: &[Command] = commands! {
     "cont" "lets the cores run": Empty => Empty, |s, _| go(s);
+    "device-list-properties" "the properties of a device type": TypeName => Vec<ObjectPropertyInfo>, |s, a| catalog::device_properties(s, &a.typename);
     "human-monitor-command" "what a line of HMP answers": HumanCommand => String, human;
     "inject-nmi" "refused: no board has a non-maskable interrupt": Empty => Empty, |_, _| Err(Error::generic("no board of this program has a non-maskable interrupt"));
     "memsave" "writes memory by virtual address to a file": MemSave => Empty, memsave;
+    "migrate-set-capabilities" "chooses what a migration does: there is none": SetCapabilities => Empty, |_, a| catalog::set_capabilities(&a.capabilities);
     "pmemsave" "writes memory by physical address to a file": PmemSave => Empty, |s, a| done(s.save_memory(None, a.val, a.size, &a.filename));
     "qmp_capabilities" "begins the conversation": Capabilities => Empty, |_, _| Err(Error::not_found("Capabilities negotiation is already complete, command ignored"));
     "qom-get" "a value in the inspection tree": QomGet => Any, |s, a| tree::get(s, &a.path, &a.property);
     "qom-list" "what is at a place of the inspection tree": QomList => Vec<ObjectPropertyInfo>, |s, a| tree::list(s, &a.path);
+    "qom-list-properties" "the properties of a type": TypeName => Vec<ObjectPropertyInfo>, |s, a| catalog::properties(s, &a.typename);
+    "qom-list-types" "the types of devices, boards, processors and back ends": ListTypes => Vec<ObjectTypeInfo>, |s, a| Ok(catalog::types(s, &a));
     "query-block" "the drives": Empty => Vec<BlockInfo>, |s, _| Ok(s.host.blocks());
     "query-chardev" "the character back ends": Empty => Vec<ChardevInfo>, |s, _| Ok(s.host.chardevs());
+    "query-command-line-options" "the options that have keys": OptionName => Vec<CommandLineOptionInfo>, |s, a| catalog::options(s, a.option.as_deref());
     "query-commands" "the commands": Empty => Vec<CommandInfo>, |_, _| Ok(COMMANDS.iter().map(|c| CommandInfo { name: c.name.into() }).collect());
     "query-cpu-definitions" "the processor models": Empty => Vec<CpuDefinitionInfo>, |s, _| Ok(cpu_definitions(s));
+    "query-cpu-model-expansion" "the features of a processor model": ExpandModel => CpuModelExpansionInfo, |s, a| catalog::expand(s, a);
     "query-cpus-fast" "the cores, with the ids of their threads": Empty => Vec<CpuInfoFast>, |s, _| Ok(cpus(s));
     "query-events" "the events": Empty => Vec<EventInfo>, |_, _| Ok(events::EVENTS.iter().map(|e| EventInfo { name: e.name.into() }).collect());
+    "query-gic-capabilities" "the versions of the Generic Interrupt Controller": Empty => Vec<GicCapability>, |s, _| Ok(catalog::gics(s));
     "query-iothreads" "the threads for devices: there are none": Empty => Vec<IoThreadInfo>, |_, _| Ok(Vec::new());
     "query-kvm" "whether KVM runs the cores": Empty => KvmInfo, |_, _| Ok(KvmInfo { enabled: false, present: false });
     "query-machines" "the boards": Empty => Vec<MachineInfo>, |s, _| Ok(s.host.machines());
     "query-memory-size-summary" "how much memory there is": Empty => MemoryInfo, |s, _| Ok(MemoryInfo { base_memory: s.memory, plugged_memory: None });
+    "query-migrate-capabilities" "what a migration may do: there is none": Empty => Vec<MigrationCapabilityStatus>, |_, _| Ok(Vec::new());
     "query-name" "the guest's name": Empty => NameInfo, |s, _| Ok(NameInfo { name: s.name.clone() });
+    "query-named-block-nodes" "the nodes of images": ListNodes => Vec<BlockDeviceInfo>, |s, _| Ok(s.host.nodes());
     "query-qmp-schema" "commands, events and their types": Empty => Vec<Any>, |_, _| Ok(schema().clone());
     "query-status" "whether the machine runs": Empty => StatusInfo, |s, _| Ok(status(s.runner.state()));
     "query-target" "the architecture": Empty => TargetInfo, |s, _| Ok(TargetInfo { arch: s.target.into() });
+    "query-tpm-models" "the models of Trusted Platform Modules: there are none": Empty => Vec<String>, |_, _| Ok(Vec::new());
+    "query-tpm-types" "the back ends of Trusted Platform Modules: there are none": Empty => Vec<String>, |_, _| Ok(Vec::new());
     "query-uuid" "the guest's UUID": Empty => UuidInfo, |s, _| Ok(UuidInfo { uuid: uuid(&s.uuid) });
     "query-version" "the version": Empty => VersionInfo, |_, _| Ok(version());
     "quit" "ends the program": Empty => Empty, |s, _| { s.runner.quit(); Ok(Empty) };
@@ -146,9 +157,8 @@ fn cpus(s: &Subject) -> Vec<CpuInfoFast> {
 }
 
 fn cpu_definitions(s: &Subject) -> Vec<CpuDefinitionInfo> {
-    let typename = |name: &str| format!("{name}-{}-cpu", if s.target == "aarch64" { "arm" } else { s.target });
     let models = s.host.cpu_models();
-    models.into_iter().map(|name| CpuDefinitionInfo { typename: typename(&name), name, r#static: false, deprecated: false }).collect()
+    models.into_iter().map(|name| CpuDefinitionInfo { typename: catalog::cpu_type(s, &name), name, r#static: false, deprecated: false }).collect()
 }
 
 fn uuid(bytes: &[u8; 16]) -> String {

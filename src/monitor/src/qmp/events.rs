@@ -1,8 +1,8 @@
 //! The events.
 
 use super::schema::{Empty, Qapi, Schema};
-use super::types::{CauseInfo, ShutdownCause};
-use proteus_exec::runner::{Cause, RunEvent};
+use super::types::{CauseInfo, PanicAction, PanicInfo, ShutdownCause};
+use proteus_exec::runner::{AfterPanic, Cause, RunEvent};
 use serde_json::{Value as Json, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,7 @@ pub struct Event {
 
 /// All kinds.
 pub const EVENTS: &[Event] = &[
+    Event { name: "GUEST_PANICKED", data: PanicInfo::schema },
     Event { name: "POWERDOWN", data: Empty::schema },
     Event { name: "RESET", data: CauseInfo::schema },
     Event { name: "RESUME", data: Empty::schema },
@@ -36,6 +37,15 @@ fn cause(cause: Cause) -> Json {
     CauseInfo { guest, reason }.to_json().unwrap_or(Json::Null)
 }
 
+fn panic(after: AfterPanic) -> Json {
+    let action = match after {
+        AfterPanic::GoesOn => PanicAction::Run,
+        AfterPanic::Stops => PanicAction::Pause,
+        AfterPanic::Ends => PanicAction::Poweroff,
+    };
+    PanicInfo { action }.to_json().unwrap_or(Json::Null)
+}
+
 /// An event as it is sent.
 pub fn message(event: RunEvent, at: SystemTime) -> Json {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -43,6 +53,7 @@ pub fn message(event: RunEvent, at: SystemTime) -> Json {
         RunEvent::Resume => ("RESUME", None),
         RunEvent::Stop(_) => ("STOP", None),
         RunEvent::PowerDown => ("POWERDOWN", None),
+        RunEvent::Panicked(after) => ("GUEST_PANICKED", Some(panic(after))),
         RunEvent::Reset(why) => ("RESET", Some(cause(why))),
         RunEvent::Shutdown(why) => ("SHUTDOWN", Some(cause(why))),
     };

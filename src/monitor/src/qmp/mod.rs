@@ -1,5 +1,6 @@
 //! QMP, the monitor for programs (QEMU Machine Protocol Specification).
 
+mod catalog;
 mod commands;
 mod events;
 mod json;

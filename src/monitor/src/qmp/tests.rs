@@ -322,3 +322,62 @@ fn a_client_hears_of_the_end_before_the_program_ends() {
     let said = wire.take();
     assert!(said.contains("\"guest\": true, \"reason\": \"guest-shutdown\""), "{said}");
 }
+
+/// What libvirt looks up before it starts a machine, and at its start.
+#[test]
+fn types_options_and_models_are_told_or_refused_by_class() {
+    let (subject, _) = subject();
+    let (inbox, wire) = (Inbox::default(), Kept::default());
+    let mut session = Session::new(&subject, &inbox, &wire, false);
+    (session.open, session.negotiated) = (true, true);
+    let mut ask = |name: &str, arguments: Json| {
+        session.message(Ok(json!({"execute": name, "arguments": arguments})));
+        serde_json::from_str::<Json>(&wire.take()).unwrap()
+    };
+    let names = |answer: &Json| answer["return"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap().to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&ask("qom-list-types", json!({}))), ["pl011", "cortex-a53-arm-cpu"]);
+    assert_eq!(names(&ask("qom-list-types", json!({"implements": "cpu"}))), ["cortex-a53-arm-cpu"]);
+    assert_eq!(names(&ask("qom-list-types", json!({"implements": "machine", "abstract": false}))), [""; 0]);
+    let cases = [
+        ("device-list-properties", json!({"typename": "pl011"}), json!([])),
+        ("qom-list-properties", json!({"typename": "virt-machine"}), json!([])),
+        ("qom-list-properties", json!({"typename": "cortex-a53-arm-cpu"}), json!([{"name": "pmu", "type": "bool", "default-value": true}])),
+        ("query-command-line-options", json!({"option": "smp"}), json!([{"option": "smp", "parameters": []}])),
+        ("query-migrate-capabilities", json!({}), json!([])),
+        ("migrate-set-capabilities", json!({"capabilities": []}), json!({})),
+        ("query-named-block-nodes", json!({"flat": true}), json!([])),
+        ("query-tpm-models", json!({}), json!([])),
+        ("query-tpm-types", json!({}), json!([])),
+        ("query-gic-capabilities", json!({}), json!([{"version": 2, "emulated": true, "kernel": false}, {"version": 3, "emulated": true, "kernel": false}])),
+        (
+            "query-cpu-model-expansion",
+            json!({"type": "full", "model": {"name": "cortex-a53", "props": {"pmu": true}}}),
+            json!({"model": {"name": "cortex-a53", "props": {"pmu": true}}}),
+        ),
+    ];
+    for (name, arguments, want) in cases {
+        assert_eq!(ask(name, arguments), json!({"return": want}), "{name}");
+    }
+    let refused = [
+        ("device-list-properties", json!({"typename": "nvdimm"}), "DeviceNotFound"),
+        ("qom-list-properties", json!({"typename": "none-machine"}), "DeviceNotFound"),
+        ("query-command-line-options", json!({"option": "spice"}), "GenericError"),
+        ("migrate-set-capabilities", json!({"capabilities": [{"capability": "events", "state": true}]}), "GenericError"),
+        ("query-cpu-model-expansion", json!({"type": "static", "model": {"name": "cortex-a53"}}), "GenericError"),
+        ("query-cpu-model-expansion", json!({"type": "full", "model": {"name": "host"}}), "GenericError"),
+        ("query-cpu-model-expansion", json!({"type": "full", "model": {"name": "cortex-a53", "props": {"pmu": false}}}), "GenericError"),
+        ("query-cpu-model-expansion", json!({"type": "full", "model": {"name": "cortex-a53", "props": {"sve": true}}}), "GenericError"),
+    ];
+    for (name, arguments, class) in refused {
+        assert_eq!(ask(name, arguments)["error"]["class"], class, "{name}");
+    }
+}
+
+#[test]
+fn a_crash_of_the_guest_is_told() {
+    use proteus_exec::runner::AfterPanic;
+    for (after, action) in [(AfterPanic::GoesOn, "run"), (AfterPanic::Stops, "pause"), (AfterPanic::Ends, "poweroff")] {
+        let told = events::message(RunEvent::Panicked(after), SystemTime::UNIX_EPOCH);
+        assert_eq!((&told["event"], &told["data"]), (&json!("GUEST_PANICKED"), &json!({"action": action})));
+    }
+}

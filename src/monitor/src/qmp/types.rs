@@ -35,6 +35,33 @@ qapi_enum! {
         /// The guest crashed.
         GuestPanic = "guest-panic",
     }
+    /// The type of an option's key.
+    ParameterType {
+        /// Text.
+        String = "string",
+        /// `on` or `off`.
+        Boolean = "boolean",
+        /// A number.
+        Number = "number",
+        /// A number with a unit.
+        Size = "size",
+    }
+    /// How a processor model is told of.
+    ExpansionType {
+        /// By what never changes: no model here has such a description.
+        Static = "static",
+        /// With all that can be set.
+        Full = "full",
+    }
+    /// What becomes of a machine whose guest says that it has crashed.
+    PanicAction {
+        /// It is stopped.
+        Pause = "pause",
+        /// It ends.
+        Poweroff = "poweroff",
+        /// It goes on.
+        Run = "run",
+    }
     /// Capabilities that a client may ask for: there are none yet.
     QmpCapability {
         /// Commands that overtake others. It is not offered.
@@ -216,6 +243,104 @@ qapi_object! {
         name: String,
         /// Its type; `child<TYPE>` for an object.
         r#type: String,
+        /// What it is for.
+        description: Option<String>,
+        /// What it is where nothing is given.
+        default_value: Option<Any>,
+    }
+    /// A type of objects.
+    ObjectTypeInfo {
+        /// Its name.
+        name: String,
+        /// There are none of the type itself.
+        r#abstract: Option<bool>,
+        /// What it is a kind of.
+        parent: Option<String>,
+    }
+    /// The arguments of `qom-list-types`.
+    ListTypes {
+        /// Only kinds of this.
+        implements: Option<String>,
+        /// Types of which there are no objects, too.
+        r#abstract: Option<bool>,
+    }
+    /// The arguments of `device-list-properties` and `qom-list-properties`.
+    TypeName {
+        /// The type.
+        typename: String,
+    }
+    /// A key of an option.
+    CommandLineParameterInfo {
+        /// Its name.
+        name: String,
+        /// Its type.
+        r#type: ParameterType,
+        /// What it is for.
+        help: Option<String>,
+        /// What it is where nothing is given.
+        default: Option<String>,
+    }
+    /// An option of the command line.
+    CommandLineOptionInfo {
+        /// Its name without dash.
+        option: String,
+        /// Its keys.
+        parameters: Vec<CommandLineParameterInfo>,
+    }
+    /// The arguments of `query-command-line-options`.
+    OptionName {
+        /// Only this one.
+        option: Option<String>,
+    }
+    /// Something that a migration may do.
+    MigrationCapabilityStatus {
+        /// Its name.
+        capability: String,
+        /// It is to be done.
+        state: bool,
+    }
+    /// The arguments of `migrate-set-capabilities`.
+    SetCapabilities {
+        /// What is to be done and what not.
+        capabilities: Vec<MigrationCapabilityStatus>,
+    }
+    /// A version of the Generic Interrupt Controller.
+    GicCapability {
+        /// Its number.
+        version: u64,
+        /// There is a model of it.
+        emulated: bool,
+        /// The host's kernel has one for its virtual machines.
+        kernel: bool,
+    }
+    /// The arguments of `query-named-block-nodes`.
+    ListNodes {
+        /// Without what nodes are made of; nothing is told of that.
+        flat: Option<bool>,
+    }
+    /// A processor model and what is set of it.
+    CpuModelInfo {
+        /// Its name.
+        name: String,
+        /// Features, by name.
+        props: Option<Any>,
+    }
+    /// The arguments of `query-cpu-model-expansion`.
+    ExpandModel {
+        /// How.
+        r#type: ExpansionType,
+        /// Which.
+        model: CpuModelInfo,
+    }
+    /// An answer of `query-cpu-model-expansion`.
+    CpuModelExpansionInfo {
+        /// The model.
+        model: CpuModelInfo,
+    }
+    /// What `GUEST_PANICKED` tells.
+    PanicInfo {
+        /// What becomes of the machine.
+        action: PanicAction,
     }
     /// The arguments of `qom-list`.
     QomList {

@@ -17,6 +17,14 @@ use crate::keyval::boolean;
 /// Processor features that no model has. Turning them off is what is the case anyway.
 const ABSENT: &[&str] = &["pauth", "pauth-qarma3", "pauth-qarma5", "sve", "sme", "mte", "lpa2", "kvm-no-adjvtime", "kvm-steal-time"];
 
+/// Features that every model has: they cannot be turned off.
+const PRESENT: &[&str] = &["aarch64", "pmu"];
+
+/// The features that `-cpu` knows, and whether they are there.
+pub fn features() -> impl Iterator<Item = (&'static str, bool)> {
+    PRESENT.iter().map(|name| (*name, true)).chain(ABSENT.iter().map(|name| (*name, false)))
+}
+
 /// The model of `-cpu`.
 pub fn model(config: &Config, board: &Board) -> Result<Model, Problem> {
     let (name, features) = match &config.cpu {
@@ -38,8 +46,8 @@ pub fn model(config: &Config, board: &Board) -> Result<Model, Problem> {
     for (feature, value) in features {
         let on = boolean(feature, value)?;
         match (feature.as_str(), on) {
-            ("aarch64" | "pmu", true) => {}
-            ("aarch64" | "pmu", false) => return Err(format!("{feature}=off is not implemented").into()),
+            (present, true) if PRESENT.contains(&present) => {}
+            (present, false) if PRESENT.contains(&present) => return Err(format!("{feature}=off is not implemented").into()),
             // It only chooses how pointers are signed, where they are.
             ("pauth-impdef", true) if model.name == "max" => {
                 let program = &config.program;

@@ -29,6 +29,14 @@ pub fn models(board: Option<&Board>, target: Option<Architecture>) -> impl Itera
     all_arm.chain(all_mips).filter(move |name| board.is_none_or(|b| b.cpu_models.contains(name)))
 }
 
+/// The features of every model, as `-cpu` names them, and whether it has them.
+pub fn features(target: Architecture) -> Vec<(String, bool)> {
+    match target {
+        Architecture::Aarch64 => arm::features().map(|(name, on)| (name.to_string(), on)).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// Interpretations of a block before it is offered to the translator.
 const COMPILE_AFTER: u32 = 512;
 
