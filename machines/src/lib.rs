@@ -15,12 +15,13 @@ mod malta;
 mod malta_boot;
 #[cfg(test)]
 mod malta_tests;
+mod microvm;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod virt;
 
-pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart};
+pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart, X86Cores, X86Entry};
 pub use config::{Backend, BoardConfig, BoardProperty, Choices, Cpu, DriveInterface, Firmware, IdeDrive, LoaderContents, LoaderItem, PlugIn, Seeds};
 pub use error::BoardError;
 pub use proteus_loader::Architecture;
@@ -63,6 +64,7 @@ pub struct Board {
 pub static BOARDS: &[&Board] = &[
     &virt::VIRT,
     &malta::MALTA,
+    &microvm::MICROVM,
 ];
 
 /// The board of that name or alias.

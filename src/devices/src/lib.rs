@@ -48,6 +48,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &rtc::pl031::PL031,
     &gpio::pl061::PL061,
     &pci::gt64120::GT64120,
+    &misc::isa_debug_exit::ISA_DEBUG_EXIT,
     &misc::malta_fpga::MALTA_FPGA,
     &isa::piix4::PIIX4_ISA,
     &isa::piix4_pm::PIIX4_PM,

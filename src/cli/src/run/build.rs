@@ -13,7 +13,7 @@ use proteus_model::{Clock, EntropySource, SystemRequest};
 use proteus_monitor::{Monitor, Rom, Subject};
 
 use super::chardevs::{Binding, Consoles};
-use super::cores::{Plan, Processors};
+use super::cores::{Executor, IRQCHIP, Plan, Processors};
 use super::devices::{self, Backends, Peer};
 use super::endings::Control;
 use super::monitor::{self, About};
@@ -56,13 +56,8 @@ pub struct Emulator {
 }
 
 /// The board of the command line.
-pub fn board(config: &Config, target: Option<TargetName>) -> Result<&'static Board, UsageError> {
+pub fn board(config: &Config) -> Result<&'static Board, UsageError> {
     let program = &config.program;
-    if target == Some(TargetName::X86_64) {
-        return Err(
-            Problem::new("the target x86_64 is not implemented yet; there are aarch64, arm, mips, mipsel, mips64 and mips64el").at(program, "this program")
-        );
-    }
     let Some(name) = &config.machine else {
         let text = "No machine specified, and there is no default\nUse -machine help to list supported machines";
         return Err(UsageError { program: program.clone(), message: text.into() });
@@ -148,6 +143,9 @@ fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConf
     }
     let mut b = BoardConfig::new(plan.board_cpu(), plan.cores, memory);
     b.properties = config.machine_properties.0.clone();
+    if plan.executor == Executor::Kvm {
+        b.properties.retain(|(key, _)| key != IRQCHIP);
+    }
     let fail = |at: &str, e: proteus_loader::LoadError| Problem(e.to_string()).at(program, at);
     if let Some(path) = &config.kernel {
         b.kernel = Some(load_kernel_file(path, memory).map_err(|e| fail("-kernel", e))?);
@@ -227,7 +225,7 @@ pub fn seeds(seed: Option<u64>, repeatable: bool) -> Seeds {
 /// Builds everything. Nothing runs yet.
 pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, UsageError> {
     let program = &config.program;
-    let board = board(config, target)?;
+    let board = board(config)?;
     refuse_missing(config)?;
     let plan = Plan::new(config, board, architecture(config, target, board)?)?;
     let mut b = board_config(config, board, &plan)?;
@@ -282,7 +280,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         }
     });
     let semihosting = Host::answering(config, &consoles, &built, memory, wall_clock, &control)?;
-    let Processors { cores: mut cpus, describe } = plan.build(program, &built, semihosting);
+    let Processors { cores: mut cpus, describe } = plan.build(program, &built, semihosting)?;
     built.load().map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
     cpus.iter_mut().for_each(|cpu| cpu.reset());
     let chardevs = Arc::new(consoles.all);

@@ -1,4 +1,5 @@
 //! What belongs to no other kind.
 
+pub mod isa_debug_exit;
 pub mod malta_fpga;
 pub mod unimplemented;
