@@ -44,6 +44,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &intc::gicv2::ARM_GIC_V2,
     &intc::gicv3::ARM_GIC_V3,
     &intc::i8259::I8259_PAIR,
+    &intc::ioapic::IOAPIC,
     &rtc::mc146818::MC146818RTC,
     &rtc::pl031::PL031,
     &gpio::pl061::PL061,
