@@ -31,6 +31,9 @@ const VIRTIO_STEP: u64 = 0x200;
 const VIRTIO_SLOTS: usize = 8;
 /// The interrupt of the first slot; the others follow.
 const VIRTIO_IRQ: usize = 5;
+const IOAPIC: u64 = 0xfec0_0000;
+/// Where it takes the vector of an interrupt that has ended.
+const END_OF_INTERRUPT: u64 = IOAPIC + 0x40;
 /// Interrupt messages.
 const MESSAGES: std::ops::Range<u64> = 0xfee0_0000..0xfef0_0000;
 /// The largest firmware, and how much of it is below 1 MiB.
@@ -117,6 +120,7 @@ fn check(config: &BoardConfig) -> Result<Chosen, BoardError> {
 struct Wiring {
     b: MachineBuilder,
     pic: DeviceId,
+    ioapic: DeviceId,
     ports: Vec<HostPort>,
 }
 
@@ -134,6 +138,9 @@ impl Wiring {
     /// Wires an output to an interrupt: to both controllers.
     fn interrupt(&mut self, id: DeviceId, output: &str, irq: usize) -> Result<(), BoardError> {
         self.b.wire(id, (output, 0), self.pic, ("irq", irq))?;
+        // The timer's is that of the cascade, which has no other use there.
+        let pin = if irq == 0 { 2 } else { irq };
+        self.b.wire(id, (output, 0), self.ioapic, ("irq", pin))?;
         Ok(())
     }
 
@@ -258,7 +265,9 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
         b.place(pic, window, *port)?;
     }
     b.wire_core(pic, ("intr", 0), CoreId(0), Line::IRQ)?;
-    let mut w = Wiring { b, pic, ports: vec![] };
+    let ioapic = b.device(find_type("ioapic")?, "ioapic", Props::new(find_type("ioapic")?))?;
+    b.place(ioapic, "regs", IOAPIC)?;
+    let mut w = Wiring { b, pic, ioapic, ports: vec![] };
     for part in [&PIT, &RTC] {
         w.isa(part)?;
     }
@@ -270,7 +279,12 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     Ok(BuiltBoard {
         machine: b.build()?,
         ports,
-        cores: Cores::X86(X86Cores { apic_ids: (0..config.cores as u32).collect(), entry, acknowledge_port: Some(ACKNOWLEDGE), end_of_interrupt: None }),
+        cores: Cores::X86(X86Cores {
+            apic_ids: (0..config.cores as u32).collect(),
+            entry,
+            acknowledge_port: Some(ACKNOWLEDGE),
+            end_of_interrupt: Some(END_OF_INTERRUPT),
+        }),
         dtb: None,
         loads,
         mirrors: vec![],
