@@ -291,7 +291,7 @@ fn overlap(load: &Load, name: &str, other: Range<u64>) -> BoardError {
 
 /// The slot for a device: that of the bus it names, or the last free one, so that the first on
 /// the command line is in the last slot, as command lines made for QEMU expect.
-pub(crate) fn choose_slot(slots: &[Option<PlugIn>], device: &PlugIn, board: &str) -> Result<usize, BoardError> {
+pub(crate) fn choose_slot(taken: &[bool], device: &PlugIn, board: &str) -> Result<usize, BoardError> {
     let error = |what: String| refuse(format!("-device {}: {what}", device.ty.name));
     if let Some(kind) = device.ty.name.strip_suffix("-pci") {
         return Err(error(format!("the {board} board has no PCI bus yet; give -device {kind}-device")));
@@ -300,13 +300,13 @@ pub(crate) fn choose_slot(slots: &[Option<PlugIn>], device: &PlugIn, board: &str
         return Err(error(format!("the {board} board has no bus that it could be plugged into; those that fit are called virtio-...-device")));
     }
     let Some(bus) = &device.bus else {
-        let last = slots.iter().rposition(Option::is_none);
-        return last.ok_or_else(|| error(format!("all {} virtio slots are in use", slots.len())));
+        let last = taken.iter().rposition(|taken| !taken);
+        return last.ok_or_else(|| error(format!("all {} virtio slots are in use", taken.len())));
     };
     let n = bus.strip_prefix("virtio-mmio-bus.").and_then(|n| n.parse::<usize>().ok());
-    match n.and_then(|n| Some((n, slots.get(n)?))) {
-        Some((n, None)) => Ok(n),
+    match n.and_then(|n| Some((n, *taken.get(n)?))) {
+        Some((n, false)) => Ok(n),
         Some(_) => Err(error(format!("bus '{bus}' has a device already"))),
-        None => Err(error(format!("the {board} board has no bus '{bus}'; it has virtio-mmio-bus.0 to .{}", slots.len().saturating_sub(1)))),
+        None => Err(error(format!("the {board} board has no bus '{bus}'; it has virtio-mmio-bus.0 to .{}", taken.len().saturating_sub(1)))),
     }
 }

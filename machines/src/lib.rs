@@ -16,6 +16,7 @@ mod malta_boot;
 #[cfg(test)]
 mod malta_tests;
 mod microvm;
+mod microvm_boot;
 #[cfg(test)]
 mod tests;
 mod tree;

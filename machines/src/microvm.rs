@@ -19,6 +19,7 @@ use crate::boot::{self, Load, Memory};
 use crate::built::{BuiltBoard, Cores, HostPort, X86Cores, X86Entry};
 use crate::config::{Backend, BoardConfig, BoardProperty, Choices, Chosen, DriveInterface, PlugIn};
 use crate::error::{BoardError, refuse};
+use crate::microvm_boot::{self, Given};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -164,13 +165,11 @@ impl Wiring {
 
     /// Devices of the user: those of the ISA bus at their ports, the others in the virtio slots.
     fn plug(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
+        let (isa, virtio): (Vec<_>, Vec<_>) = devices.into_iter().partition(is_isa);
+        isa.into_iter().try_for_each(|device| self.plug_isa(device))?;
+        let places = slots(virtio.iter())?;
         let mut slots: Vec<Option<PlugIn>> = (0..VIRTIO_SLOTS).map(|_| None).collect();
-        for device in devices {
-            if device.ty.windows.first().is_some_and(|w| w.kind == WindowKind::Pio) {
-                self.plug_isa(device)?;
-                continue;
-            }
-            let n = boot::choose_slot(&slots, &device, MICROVM.name)?;
+        for (n, device) in places.into_iter().zip(virtio) {
             slots[n] = Some(device);
         }
         for (n, slot) in slots.into_iter().enumerate() {
@@ -232,6 +231,30 @@ fn memory(b: &mut MachineBuilder, size: u64, firmware: u64) -> Result<(), BoardE
     Ok(())
 }
 
+/// What tells a kernel of the virtio slots that have a device: size, address and interrupt.
+fn virtio_words(devices: &[PlugIn]) -> Result<String, BoardError> {
+    let taken = slots(devices.iter().filter(|d| !is_isa(d)))?;
+    let words = taken.into_iter().map(|n| format!(" virtio_mmio.device={VIRTIO_STEP}@{:#x}:{}", VIRTIO + n as u64 * VIRTIO_STEP, VIRTIO_IRQ + n));
+    Ok(words.collect())
+}
+
+/// The slots of virtio devices, in their order.
+fn slots<'a>(devices: impl Iterator<Item = &'a PlugIn>) -> Result<Vec<usize>, BoardError> {
+    let mut taken = [false; VIRTIO_SLOTS];
+    let mut out = Vec::new();
+    for device in devices {
+        let n = boot::choose_slot(&taken, device, MICROVM.name)?;
+        taken[n] = true;
+        out.push(n);
+    }
+    Ok(out)
+}
+
+/// It is on the ISA bus.
+fn is_isa(device: &PlugIn) -> bool {
+    device.ty.windows.first().is_some_and(|w| w.kind == WindowKind::Pio)
+}
+
 fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let chosen = check(&config)?;
     let size = config.memory;
@@ -250,10 +273,14 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
         loads.push(Load::whole(f.name, HIGH - firmware, f.bytes));
     }
     if let Some(kernel) = config.kernel.take() {
-        let plan = kernel.plan(&proteus_loader::Placement { ram: places.ram.clone(), raw_offset: MIB, translate: None })?;
-        boot::check(&plan, &kernel.file, &places)?;
-        entry = Some(X86Entry::protected(plan.entry));
-        loads.extend(Load::pieces("kernel", kernel.bytes, &plan));
+        let mut command_line = config.command_line.take().unwrap_or_default();
+        if chosen.on("auto-kernel-cmdline") {
+            command_line.push_str(&virtio_words(&config.devices)?);
+        }
+        let map = microvm_boot::usable(size.min(LOW), (size > LOW).then_some(HIGH..HIGH + (size - LOW)));
+        let (kernel, start) = microvm_boot::plan(Given { kernel, initrd: config.initrd.take(), command_line }, &places, &map)?;
+        loads.extend(kernel);
+        entry = Some(start);
     }
     boot::check_overlap(&loads)?;
 

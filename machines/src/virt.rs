@@ -261,7 +261,8 @@ impl Wiring {
     fn virtio(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
         let mut slots: Vec<Option<PlugIn>> = (0..VIRTIO_SLOTS).map(|_| None).collect();
         for device in devices {
-            let n = choose_slot(&slots, &device, VIRT.name)?;
+            let taken: Vec<bool> = slots.iter().map(Option::is_some).collect();
+            let n = choose_slot(&taken, &device, VIRT.name)?;
             slots[n] = Some(device);
         }
         for (n, slot) in slots.into_iter().enumerate() {

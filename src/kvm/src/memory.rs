@@ -32,7 +32,7 @@ impl Slot {
     }
 
     fn description(&self, number: usize, len: u64) -> kvm_userspace_memory_region {
-        let flags = u32::from(self.read_only) * KVM_MEM_READONLY | u32::from(self.logged) * KVM_MEM_LOG_DIRTY_PAGES;
+        let flags = [(self.read_only, KVM_MEM_READONLY), (self.logged, KVM_MEM_LOG_DIRTY_PAGES)].iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum();
         kvm_userspace_memory_region { slot: number as u32, flags, guest_phys_addr: self.first, memory_size: len, userspace_addr: self.host() }
     }
 }

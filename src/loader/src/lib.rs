@@ -12,6 +12,7 @@ pub mod fdt;
 mod image;
 mod kernel;
 mod plan;
+pub mod pvh;
 #[cfg(test)]
 mod tests;
 mod uimage;
