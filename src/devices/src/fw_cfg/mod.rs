@@ -1,9 +1,10 @@
 //! QEMU's firmware configuration device, as its documentation (docs/specs/fw_cfg) describes it:
-//! a store of items by number, and among them files by name. Transports: [`mmio`].
+//! a store of items by number, and among them files by name. Transports: [`mmio`] and [`io`].
 //!
 //! Left out: items that the guest may write, and writes through the data register, which QEMU no
 //! longer takes either.
 
+pub mod io;
 pub mod mmio;
 
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! What belongs to no other kind.
 
 pub mod malta_fpga;
+pub mod pvpanic;
 pub mod unimplemented;
