@@ -215,6 +215,10 @@ pub struct BoardConfig {
     pub dtb: Option<Vec<u8>>,
     /// `-bios`.
     pub firmware: Option<Firmware>,
+    /// `-boot order=`: letters of drives.
+    pub boot_order: Option<String>,
+    /// `-boot menu=`: firmware offers a choice.
+    pub boot_menu: bool,
     /// `-fw_cfg`: names and contents, in order.
     pub fw_cfg: Vec<(String, Vec<u8>)>,
     /// `-device loader` in order.
@@ -251,6 +255,8 @@ impl BoardConfig {
             command_line: None,
             dtb: None,
             firmware: None,
+            boot_order: None,
+            boot_menu: false,
             fw_cfg: Vec::new(),
             loader: Vec::new(),
             devices: Vec::new(),

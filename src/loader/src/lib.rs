@@ -5,6 +5,7 @@
 //! [`LoadError`] of one line that names the file and what was found.
 #![forbid(unsafe_code)]
 
+pub mod acpi;
 pub mod compressed;
 mod elf;
 mod error;

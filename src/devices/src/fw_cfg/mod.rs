@@ -36,6 +36,8 @@ const DMA_WRITE: u32 = 16;
 
 /// Well-known items besides files, for boards.
 pub mod key {
+    /// Bytes of memory, 8 bytes.
+    pub const RAM_SIZE: u16 = 0x03;
     /// Number of cores, 2 bytes.
     pub const NB_CPUS: u16 = 0x05;
     /// Address of the kernel, 4 bytes.
@@ -48,6 +50,10 @@ pub mod key {
     pub const INITRD_SIZE: u16 = 0x0b;
     /// Boot menu: 0 or 1, 2 bytes.
     pub const BOOT_MENU: u16 = 0x0e;
+    /// Most cores that there may be, 2 bytes.
+    pub const MAX_CPUS: u16 = 0x0f;
+    /// Whether interrupt 0 is input 2 of the I/O APIC (x86), 4 bytes.
+    pub const IRQ0_OVERRIDE: u16 = 0x8002;
     /// The kernel.
     pub const KERNEL_DATA: u16 = 0x11;
     /// The initial RAM disk.
