@@ -15,6 +15,7 @@ mod malta;
 mod malta_boot;
 #[cfg(test)]
 mod malta_tests;
+mod microvm;
 mod pc;
 mod pc_firmware;
 #[cfg(test)]
@@ -70,6 +71,7 @@ pub struct Board {
 pub static BOARDS: &[&Board] = &[
     &virt::VIRT,
     &malta::MALTA,
+    &microvm::MICROVM,
     &pc::PC,
 ];
 

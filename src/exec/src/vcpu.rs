@@ -25,6 +25,10 @@ pub trait Vcpu: Send {
     fn system(&self) -> &Arc<System>;
     /// Runs at most `budget` instructions; see [`Cpu::run`].
     fn run(&mut self, budget: i64) -> Stop;
+    /// Whether [`Vcpu::run`] obeys its budget. One that does not runs until it is kicked.
+    fn bounded(&self) -> bool {
+        true
+    }
     /// How virtual time follows from the instructions that it executes, where it does.
     fn set_clock(&mut self, clock: Option<InstructionClock>);
     /// Instructions executed up to the end of the last run.
@@ -82,7 +86,7 @@ pub enum Facts {
 
 /// Calls `f` for the pieces of `len` bytes at `address` that lie in one page each, until one fails;
 /// gives the bytes done.
-fn by_page(address: u64, len: usize, mut f: impl FnMut(u64, Range<usize>) -> Option<()>) -> usize {
+pub fn by_page(address: u64, len: usize, mut f: impl FnMut(u64, Range<usize>) -> Option<()>) -> usize {
     let mut done = 0;
     while done < len {
         let at = address.wrapping_add(done as u64);

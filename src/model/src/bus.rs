@@ -810,6 +810,9 @@ impl Services for Cx<'_> {
     }
 
     fn dma_write(&mut self, phys: u64, from: &[u8]) -> Result<(), BusFault> {
+        if let Some(sent) = self.machine.message(phys, from) {
+            return sent;
+        }
         self.dma(phys, from.len(), &mut |cx, mapping, range| {
             let (target, offset) = match mapping {
                 Mapping::Ram { writes_to: Some((target, offset)), .. } => (target, offset),

@@ -91,6 +91,8 @@ pub enum SystemRequest {
     Panic,
     /// The guest sleeps until something wakes it.
     Suspend,
+    /// A core cannot go on, for a reason that is none of the guest's.
+    InternalError,
     /// End the emulator with this exit code (test finishers, semihosting).
     Exit(u32),
 }

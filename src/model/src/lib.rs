@@ -38,7 +38,7 @@ pub use device::{
     AccessRule, Bus, Count, Device, DeviceType, Direct, Event, Narrow, PinDecl, PortDecl, PortKind, Services, SystemRequest, WindowDecl, WindowKind, WindowSize,
 };
 pub use fdt::{FdtHook, FdtNode, InterruptCells, NodeBuilder, Placed};
-pub use machine::{Counters, HostEvent, HostEventKind, Machine, PlacedWindow, PortSender};
+pub use machine::{Counters, HostEvent, HostEventKind, Machine, MessageSink, PlacedWindow, PortSender};
 pub use port::{BlockPort, CharPort, EntropySource, FramePort, HostEntropy};
 pub use property::{Default as PropertyDefault, PropError, PropertyDecl, PropertyKind, Props, Value};
 pub use proteus_derive::{State, registers};

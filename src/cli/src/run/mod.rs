@@ -192,6 +192,10 @@ impl Run<'_> {
             SystemRequest::Reset => self.reset(Cause::GuestReset),
             // The cores sleep until an interrupt, as after WFI.
             SystemRequest::Suspend => None,
+            SystemRequest::InternalError => {
+                self.pause(Pause::InternalError);
+                None
+            }
             SystemRequest::Panic => match actions.panic {
                 PanicAction::None => None,
                 PanicAction::Shutdown => self.power_off(Cause::GuestPanic),
@@ -268,7 +272,7 @@ impl Run<'_> {
         e.cpus.iter_mut().for_each(|cpu| cpu.reset());
         e.control.tell(RunEvent::Reset(cause));
         // What had stopped for good can run again.
-        if let Some(RunState::Paused(Pause::Shutdown | Pause::Panic)) = self.paused {
+        if let Some(RunState::Paused(Pause::Shutdown | Pause::Panic | Pause::InternalError)) = self.paused {
             self.paused = Some(RunState::Paused(Pause::Asked));
         }
         None

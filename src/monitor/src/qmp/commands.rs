@@ -74,7 +74,7 @@ fn done(result: Result<(), String>) -> Result<Empty, Error> {
 
 /// Whether a run in that state goes on only after a reset.
 pub(crate) fn needs_reset(state: RunState) -> bool {
-    matches!(state, RunState::Paused(Pause::Shutdown | Pause::Panic))
+    matches!(state, RunState::Paused(Pause::Shutdown | Pause::Panic | Pause::InternalError))
 }
 
 fn go(s: &Subject) -> Result<Empty, Error> {
@@ -128,6 +128,7 @@ pub fn status(state: RunState) -> StatusInfo {
         RunState::Paused(Pause::Debug(..)) => RunStateName::Debug,
         RunState::Paused(Pause::Shutdown) => RunStateName::Shutdown,
         RunState::Paused(Pause::Panic) => RunStateName::GuestPanicked,
+        RunState::Paused(Pause::InternalError) => RunStateName::InternalError,
     };
     StatusInfo { running: state == RunState::Running, status }
 }
