@@ -215,6 +215,10 @@ pub struct BoardConfig {
     pub dtb: Option<Vec<u8>>,
     /// `-bios`.
     pub firmware: Option<Firmware>,
+    /// There is the board's graphics card.
+    pub graphics: bool,
+    /// The BIOS of the graphics card.
+    pub graphics_rom: Option<Firmware>,
     /// `-boot order=`: letters of drives.
     pub boot_order: Option<String>,
     /// `-boot menu=`: firmware offers a choice.
@@ -255,6 +259,8 @@ impl BoardConfig {
             command_line: None,
             dtb: None,
             firmware: None,
+            graphics: false,
+            graphics_rom: None,
             boot_order: None,
             boot_menu: false,
             fw_cfg: Vec::new(),

@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use proteus_loader::{Architecture, acpi};
 use proteus_model::ram::Region;
-use proteus_model::{CharPort, CoreId, DeviceId, Line, MachineBuilder, WindowKind};
+use proteus_model::{CharPort, CoreId, DeviceId, Line, MachineBuilder, Value, WindowKind};
 
 use crate::Board;
 use crate::boot::{self, Load, Memory};
 use crate::built::{BuiltBoard, Cores, X86Cores, X86Entry};
-use crate::config::{BoardConfig, Chosen, DriveInterface, PlugIn};
+use crate::config::{BoardConfig, Chosen, DriveInterface, Firmware, PlugIn};
 use crate::error::{BoardError, refuse};
 use crate::pc_firmware;
 use crate::wiring::{IsaPart, PciBus, SLOTS, Wiring};
@@ -74,8 +74,7 @@ const RESET_CONTROL: u64 = 0xcf9;
 
 // Slots of the PCI bus.
 const SOUTH_BRIDGE: usize = 1;
-/// The first slot for what is plugged in.
-const FIRST_FREE: usize = 2;
+const GRAPHICS: usize = 2;
 /// Names of the buses, which `-device bus=` may give.
 const BUS: &str = "pci.0";
 const ISA_BUS: &str = "isa.0";
@@ -98,7 +97,7 @@ pub(crate) static PC: Board = Board {
     virtio: "pci",
     network: "virtio-net-pci",
     firmware: Some("bios-256k.bin"),
-    takes: &["-boot"],
+    takes: &["-boot", "-vga"],
     build,
 };
 
@@ -198,6 +197,22 @@ impl Wiring {
         Ok((bridge, pm))
     }
 
+    /// The graphics card.
+    fn pc_graphics(&mut self, rom: Option<Firmware>) -> Result<(), BoardError> {
+        let vga = self.device("vga", "VGA", |mut p| {
+            if let Some(rom) = rom {
+                p.set("rom", Value::Blobs(vec![(rom.name, rom.bytes)].into()))?;
+            }
+            Ok(p)
+        })?;
+        self.function(vga, GRAPHICS, 0)?;
+        for (window, port) in [("ports", 0x3c0), ("mono", 0x3b4), ("color", 0x3d4), ("dispi", 0x1ce)] {
+            self.b.place(vga, window, port)?;
+        }
+        self.b.place(vga, "legacy", CONVENTIONAL)?;
+        Ok(())
+    }
+
     /// A device of the user on the ISA bus, at the port that it names.
     fn pc_plug_isa(&mut self, device: PlugIn) -> Result<(), BoardError> {
         if let Some(bus) = device.bus.as_ref().filter(|bus| *bus != ISA_BUS) {
@@ -277,18 +292,21 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let mut w = Wiring { b, board: PC.name, controllers: vec![], big_endian: false, ports: vec![] };
     w.pc_interrupts()?;
     let (bridge, pm) = w.pc_bridges(&mut config)?;
-    let fw_cfg = w.isa_with(&FW_CFG, |mut p| {
+    w.isa_with(&FW_CFG, |mut p| {
         p.set("items", items.value())?;
         Ok(p)
     })?;
-    let _ = fw_cfg;
     let (isa, pci): (Vec<PlugIn>, _) = config.devices.into_iter().partition(|d| d.ty.windows.first().is_some_and(|w| w.kind == WindowKind::Pio));
     for device in isa {
         w.pc_plug_isa(device)?;
     }
     let mut taken = [false; SLOTS];
-    taken[..FIRST_FREE].fill(true);
-    w.plug(PciBus { name: BUS, taken, first: FIRST_FREE, on_board: None, bridge, route }, pci)?;
+    taken[..=SOUTH_BRIDGE].fill(true);
+    if config.graphics {
+        taken[GRAPHICS] = true;
+        w.pc_graphics(config.graphics_rom)?;
+    }
+    w.plug(PciBus { name: BUS, taken, first: GRAPHICS, on_board: None, bridge, route }, pci)?;
     let Wiring { b, ports, .. } = w;
     let machine = b.build()?;
     let power_key = machine.input_pin(pm, "power-button", 0).map(|pin| (pm, pin));

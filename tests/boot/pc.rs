@@ -48,7 +48,8 @@ fn seabios_boots_our_disk_from_ide_and_from_virtio() {
         let drive = format!("if={interface},format=raw,file={}", image.display());
         let log = directory.path().join("debug.txt");
         let chardev = format!("file,id=debug,path={}", log.display());
-        let words = ["-serial", "stdio", "-device", "isa-debug-exit", "-chardev", &chardev, "-device", "isa-debugcon,iobase=0x402,chardev=debug", "-drive", &drive];
+        let words =
+            ["-serial", "stdio", "-device", "isa-debug-exit", "-chardev", &chardev, "-device", "isa-debugcon,iobase=0x402,chardev=debug", "-drive", &drive];
         let Some(mut command) = pc("seabios_boots_our_disk_from_ide_and_from_virtio", &words) else { return };
         let console = &mut start(&mut command);
         for text in ["boot sector", "stage 2 from drive 80, sector 64: hello from far away", "written"] {
@@ -71,7 +72,14 @@ fn seabios_finds_the_machine_and_no_disk() {
     let Some(mut command) = pc("seabios_finds_the_machine_and_no_disk", &words) else { return };
     let console = &mut start(&mut command);
     expect(console, "No bootable device.", BOOT);
-    for text in ["QEMU fw_cfg DMA interface supported", "PIIX3/PIIX4 init: elcr=00 0c", "Moving pm_base to 0x600", "Found 2 cpu(s) max supported 2 cpu(s)", "(via rsdt)", "PS2 keyboard initialized"] {
+    for text in [
+        "QEMU fw_cfg DMA interface supported",
+        "PIIX3/PIIX4 init: elcr=00 0c",
+        "Moving pm_base to 0x600",
+        "Found 2 cpu(s) max supported 2 cpu(s)",
+        "(via rsdt)",
+        "PS2 keyboard initialized",
+    ] {
         assert!(console.transcript().contains(text), "'{text}' is not in\n{}", console.transcript());
     }
 }

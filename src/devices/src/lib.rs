@@ -5,6 +5,7 @@
 
 use proteus_model::DeviceType;
 
+pub mod display;
 pub mod flash;
 pub mod fw_cfg;
 pub mod gpio;
@@ -40,6 +41,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &virtio::rng::VIRTIO_RNG_PCI,
     &fw_cfg::io::FW_CFG_IO,
     &fw_cfg::mmio::FW_CFG_MMIO,
+    &display::vga::VGA,
     &flash::cfi::CFI_PFLASH01,
     &ide::piix4::PIIX3_IDE,
     &ide::piix4::PIIX4_IDE,

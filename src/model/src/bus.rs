@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use crate::address_space::{DeviceTarget, Mapping, Placement, Plane, SpaceBuilder, What};
 use crate::builder::{Backend, DeviceInfo, Sink};
-use crate::device::{Bus, Device, Direct, Event, Services, SystemRequest, WindowKind};
+use crate::device::{Bus, Device, Direct, Event, Picture, Services, SystemRequest, WindowKind};
 use crate::machine::{HostEvent, HostEventKind, Machine, count};
 use crate::port::BlockPort;
 use crate::split;
@@ -413,6 +413,11 @@ impl Locked<'_> {
         if let Some(device) = self.world.slots.get(id.0 as usize).and_then(|s| s.device.as_ref()) {
             device.save(w);
         }
+    }
+
+    /// What a display shows of a device.
+    pub fn picture(&self, id: DeviceId) -> Option<Picture> {
+        self.world.slots.get(id.0 as usize)?.device.as_ref()?.picture()
     }
 
     /// Loads what [`Locked::save`] wrote.

@@ -47,12 +47,28 @@ pub trait Device: State + Send {
         usize::MAX
     }
 
+    /// What a display shows of the device at present; none if it shows nothing, or is no display.
+    fn picture(&self) -> Option<Picture> {
+        None
+    }
+
     /// Memory that may stand in for window `w`: for reads (flash in its read-array mode), or
     /// altogether (a frame buffer); see [`Services::set_direct`]. Its contents are saved with guest memory.
     fn backing(&self, w: Window) -> Option<Arc<Region>> {
         let _ = w;
         None
     }
+}
+
+/// A picture of a display: three bytes a pixel (red, green, blue), line by line from the top.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Picture {
+    /// Pixels in a line.
+    pub width: u32,
+    /// Lines.
+    pub height: u32,
+    /// The pixels.
+    pub rgb: Vec<u8>,
 }
 
 /// What can happen to a device besides register accesses.

@@ -109,8 +109,12 @@ fn refuse_missing(config: &Config, board: &Board) -> Result<(), UsageError> {
         return fail("-boot", "once= and strict= are not implemented; give order= and menu=");
     }
     devices::check_objects(config)?;
-    if let Some(vga) = &config.vga {
-        return fail(&format!("-vga {}", shorten(vga)), "there is no graphics card yet; give none");
+    match config.vga.as_deref() {
+        None => {}
+        Some("none") => {}
+        Some("std" | "none") if board.takes.contains(&"-vga") => {}
+        Some(vga) if board.takes.contains(&"-vga") => return fail(&format!("-vga {}", shorten(vga)), "there are std and none"),
+        Some(vga) => return fail(&format!("-vga {}", shorten(vga)), &format!("{} has no graphics card; give none", board.name)),
     }
     if let Some(display) = config.display.as_ref().filter(|d| d.kind != "none") {
         return fail(&format!("-display {}", shorten(&display.kind)), "there is no display yet; give none");
@@ -131,6 +135,8 @@ fn refuse_missing(config: &Config, board: &Board) -> Result<(), UsageError> {
     Ok(())
 }
 
+/// The BIOS of the graphics card.
+const GRAPHICS_BIOS: &str = "vgabios-stdvga.bin";
 /// Where Debian's packages have firmware.
 const FIRMWARE_DIRS: [&str; 2] = ["/usr/share/seabios", "/usr/share/qemu"];
 
@@ -184,6 +190,10 @@ fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConf
     }
     if let (None, Some(name)) = (&config.firmware, board.firmware) {
         b.firmware = Some(own_firmware(config, board, name)?);
+    }
+    b.graphics = board.takes.contains(&"-vga") && (config.vga.as_deref() == Some("std") || config.vga.is_none() && !config.nodefaults);
+    if b.graphics {
+        b.graphics_rom = Some(own_firmware(config, board, GRAPHICS_BIOS)?);
     }
     b.boot_order = config.boot.order.clone();
     b.boot_menu = config.boot.menu == Some(true);
