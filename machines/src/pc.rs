@@ -282,7 +282,7 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     };
     loads.push(Load::whole(firmware.name, HIGH - rom, firmware.bytes));
     boot::check_overlap(&loads)?;
-    let items = pc_firmware::items(&mut config, description)?;
+    let items = pc_firmware::items(&mut config, low(size), description)?;
 
     let mut b = MachineBuilder::new(PC.name, config.cores);
     let clock = config.clock.clone();

@@ -2,7 +2,7 @@
 //! QEMU's board has it, and in the firmware configuration device.
 
 use proteus_devices::fw_cfg::{Items, key};
-use proteus_loader::acpi;
+use proteus_loader::{acpi, x86};
 
 use crate::config::BoardConfig;
 use crate::error::{BoardError, refuse};
@@ -22,6 +22,8 @@ const RAM: u32 = 1;
 const NO_TRANSLATION: u64 = 1024 * 16 * 63 * 512;
 /// Largest number of boot devices that the clock's memory has room for.
 const BOOT_DEVICES: usize = 3;
+/// Memory that firmware may keep for itself at the end of what is below 4 GiB.
+const FIRMWARES_OWN: u64 = 256 * KIB;
 /// Without `-boot`: disk, CD drive, floppy drive.
 const DEFAULT_ORDER: &str = "cad";
 
@@ -91,8 +93,39 @@ fn e820(size: u64) -> Vec<u8> {
     memory_map(size).into_iter().flat_map(|(first, len)| [&first.to_le_bytes()[..], &len.to_le_bytes(), &RAM.to_le_bytes()].concat()).collect()
 }
 
+/// The option ROM that starts `-kernel`, in a file where SeaBIOS runs it, and its place in the order
+/// of boot devices. The last byte of the ROM makes the sum of all 0.
+const LINUX_ROM: &[u8] = include_bytes!("../../firmware/x86-boot/linuxboot.bin");
+const LINUX_ROM_FILE: &str = "genroms/linuxboot.bin";
+const LINUX_BOOTS_FIRST: &[u8] = b"/rom@genroms/linuxboot.bin\0";
+
+fn linux(items: &mut Items, config: &mut BoardConfig, low: u64) -> Result<(), BoardError> {
+    let Some(kernel) = config.kernel.take() else { return Ok(()) };
+    let initrd = config.initrd.take().unwrap_or_default();
+    // Firmware keeps tables at the end of memory.
+    let end = low.saturating_sub(FIRMWARES_OWN);
+    let plan = x86::real_mode(&kernel, config.command_line.as_deref().unwrap_or_default(), initrd.len() as u64, end)?;
+    let image = kernel.bytes.get(plan.kernel).unwrap_or_default().to_vec();
+    let parts = [
+        (key::SETUP_ADDR, key::SETUP_SIZE, key::SETUP_DATA, x86::SETUP_ADDRESS, plan.setup),
+        (key::CMDLINE_ADDR, key::CMDLINE_SIZE, key::CMDLINE_DATA, x86::CMDLINE_ADDRESS, plan.cmdline),
+        (key::KERNEL_ADDR, key::KERNEL_SIZE, key::KERNEL_DATA, x86::KERNEL_ADDRESS, image),
+        (key::INITRD_ADDR, key::INITRD_SIZE, key::INITRD_DATA, plan.initrd_address, initrd),
+    ];
+    for (address, size, data, at, bytes) in parts {
+        items.item(address, at.to_le_bytes()).item(size, (bytes.len() as u32).to_le_bytes()).item(data, bytes);
+    }
+    let mut rom = LINUX_ROM.to_vec();
+    let sum = rom.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+    if let Some(last) = rom.last_mut() {
+        *last = last.wrapping_sub(sum);
+    }
+    items.file(LINUX_ROM_FILE, rom).file("bootorder", LINUX_BOOTS_FIRST);
+    Ok(())
+}
+
 /// What is in the firmware configuration device.
-pub(crate) fn items(config: &mut BoardConfig, describe: fn(&BoardConfig) -> acpi::Pc) -> Result<Items, BoardError> {
+pub(crate) fn items(config: &mut BoardConfig, low: u64, describe: fn(&BoardConfig) -> acpi::Pc) -> Result<Items, BoardError> {
     config.boot_order.as_deref().map_or(Ok(()), check_order)?;
     let mut items = Items::new();
     let cores = (config.cores as u16).to_le_bytes();
@@ -105,6 +138,7 @@ pub(crate) fn items(config: &mut BoardConfig, describe: fn(&BoardConfig) -> acpi
     items.file("etc/pvpanic-port", (PVPANIC as u16).to_le_bytes());
     let tables = describe(config).files();
     items.file(acpi::TABLES_FILE, tables.tables).file(acpi::RSDP_FILE, tables.rsdp).file(acpi::LOADER_FILE, tables.loader);
+    linux(&mut items, config, low)?;
     for (name, contents) in std::mem::take(&mut config.fw_cfg) {
         items.file(&name, contents);
     }

@@ -16,6 +16,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 mod uimage;
+pub mod x86;
 
 pub use elf::{ElfImage, ElfSegment};
 pub use error::{Defect, LoadError};

@@ -58,10 +58,14 @@ pub mod key {
     pub const KERNEL_DATA: u16 = 0x11;
     /// The initial RAM disk.
     pub const INITRD_DATA: u16 = 0x12;
+    /// Address of the command line, 4 bytes.
+    pub const CMDLINE_ADDR: u16 = 0x13;
     /// Length of the command line with its end, 4 bytes.
     pub const CMDLINE_SIZE: u16 = 0x14;
     /// The command line and a zero.
     pub const CMDLINE_DATA: u16 = 0x15;
+    /// Address of the kernel's set-up part (x86), 4 bytes.
+    pub const SETUP_ADDR: u16 = 0x16;
     /// Length of the kernel's set-up part (x86), 4 bytes.
     pub const SETUP_SIZE: u16 = 0x17;
     /// The kernel's set-up part (x86).
