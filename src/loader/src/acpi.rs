@@ -181,7 +181,7 @@ impl Pc {
     }
 
     fn pci_root(&self, t: &mut dyn AmlSink) {
-        let (hid, adr, uid) = (Name::new("_HID".into(), &EISAName::new("PNP0A03")), Name::new("_ADR".into(), &0u8), Name::new("_UID".into(), &0u8));
+        let (hid, uid) = (Name::new("_HID".into(), &EISAName::new("PNP0A03")), Name::new("_UID".into(), &0u8));
         let memory = |first, last| AddressSpace::new_memory(AddressSpaceCacheable::NotCacheable, true, first, last, None::<u32>);
         let buses = AddressSpace::new_bus_number(0u16, 0xff);
         let ports = [AddressSpace::new_io(0u16, 0xcf7, None), AddressSpace::new_io(0xd00u16, 0xffff, None)];
@@ -200,7 +200,7 @@ impl Pc {
         let mut children: Vec<&dyn Aml> = vec![&isa_adr];
         children.extend(devices.iter().map(|d| d as &dyn Aml));
         let isa = Device::new("ISA_".into(), children);
-        let root = Device::new("PCI0".into(), vec![&hid, &adr, &uid, &crs, &prt, &isa]);
+        let root = Device::new("PCI0".into(), vec![&hid, &uid, &crs, &prt, &isa]);
         Scope::new("_SB_".into(), vec![&root]).to_aml_bytes(t);
     }
 }
@@ -336,3 +336,7 @@ impl Builder {
         Files { tables: self.tables, rsdp, loader: self.loader }
     }
 }
+
+#[cfg(test)]
+#[path = "acpi_tests.rs"]
+mod tests;

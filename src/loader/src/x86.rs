@@ -10,7 +10,6 @@ use crate::kernel::Kernel;
 
 /// Offsets in the set-up header, from the start of the file.
 mod header {
-    pub const VERSION: usize = 0x206;
     pub const TYPE_OF_LOADER: usize = 0x210;
     pub const LOADFLAGS: usize = 0x211;
     pub const RAMDISK_IMAGE: usize = 0x218;
@@ -20,8 +19,6 @@ mod header {
     pub const INITRD_ADDR_MAX: usize = 0x22c;
     pub const CMDLINE_SIZE: usize = 0x238;
     pub const INIT_SIZE: usize = 0x260;
-    /// What an older protocol does not have is not in the header.
-    pub const END: usize = 0x268;
 }
 
 const LOADED_HIGH: u8 = 1;
@@ -133,14 +130,18 @@ mod tests {
     use super::*;
     use std::path::Path;
 
+    const VERSION: usize = 0x206;
+    /// The end of the header.
+    const END: usize = 0x268;
+
     /// A bzImage of protocol 2.12 with one sector of set-up code and 1000 bytes behind it.
     fn image(change: impl FnOnce(&mut Vec<u8>)) -> Kernel {
         let mut bytes = vec![0x90; 2 * SECTOR + 1000];
-        bytes[0x1f1..header::END].fill(0);
+        bytes[0x1f1..END].fill(0);
         bytes[0x1f1] = 1;
         bytes[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
         bytes[0x202..0x206].copy_from_slice(b"HdrS");
-        bytes[header::VERSION..header::VERSION + 2].copy_from_slice(&0x20cu16.to_le_bytes());
+        bytes[VERSION..VERSION + 2].copy_from_slice(&0x20cu16.to_le_bytes());
         bytes[header::LOADFLAGS] = LOADED_HIGH;
         bytes[header::INITRD_ADDR_MAX..header::INITRD_ADDR_MAX + 4].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
         bytes[header::CMDLINE_SIZE..header::CMDLINE_SIZE + 4].copy_from_slice(&2047u32.to_le_bytes());
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!((word(header::RAMDISK_IMAGE), word(header::RAMDISK_SIZE), word(header::CMD_LINE_PTR)), (0x03ff_e000, 0x1234, 0x2_0000));
         assert_eq!((plan.setup[header::TYPE_OF_LOADER], plan.setup[header::LOADFLAGS], word(header::HEAP_END_PTR) & 0xffff), (0xff, 0x81, 0xde00));
         // Nothing else has changed.
-        assert_eq!(plan.setup[header::END..], k.bytes[header::END..1024]);
+        assert_eq!(plan.setup[END..], k.bytes[END..1024]);
         assert_eq!(real_mode(&k, "", 0x1000, 4 << 30).unwrap().initrd_address, 0x7fff_f000);
     }
 
@@ -167,7 +168,7 @@ mod tests {
     fn what_cannot_be_started_is_refused() {
         let cases: [(&str, Kernel, &str, u64, u64); 6] = [
             ("zImage", image(|b| b[header::LOADFLAGS] = 0), "", 0, 64 << 20),
-            ("protocol 0x201", image(|b| b[header::VERSION] = 1), "", 0, 64 << 20),
+            ("protocol 0x201", image(|b| b[VERSION] = 1), "", 0, 64 << 20),
             ("set-up code", image(|b| b[0x1f1] = 200), "", 0, 64 << 20),
             ("2047 bytes", image(|_| {}), &"x".repeat(2048), 0, 64 << 20),
             ("kernel at", image(|_| {}), "", 0, 0x18_0000),

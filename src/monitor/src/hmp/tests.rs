@@ -111,7 +111,8 @@ fn garbage_neither_panics_nor_hangs() {
     let (subject, _) = subject();
     let mut hmp = Hmp::default();
     let mut random = Random(2);
-    let words: Vec<&str> = COMMANDS.iter().chain(INFO).flat_map(|r| r.names.iter().copied()).filter(|n| !matches!(*n, "memsave" | "pmemsave" | "screendump")).collect();
+    let words: Vec<&str> =
+        COMMANDS.iter().chain(INFO).flat_map(|r| r.names.iter().copied()).filter(|n| !matches!(*n, "memsave" | "pmemsave" | "screendump")).collect();
     for _ in 0..rounds(10_000, 1_000_000) {
         let mut line = words[random.below(words.len())].to_string();
         for _ in 0..random.below(5) {
