@@ -9,6 +9,7 @@
 mod boot;
 mod built;
 mod config;
+mod direct;
 mod error;
 mod gpio_key;
 mod malta;
@@ -18,6 +19,8 @@ mod malta_tests;
 mod microvm;
 mod pc;
 mod pc_firmware;
+#[cfg(test)]
+mod pc_tests;
 #[cfg(test)]
 mod tests;
 mod tree;

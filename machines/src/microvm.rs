@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use proteus_devices::REGISTRY;
 use proteus_loader::Architecture;
+use proteus_loader::x86_direct::Given;
 use proteus_model::ram::Region;
 use proteus_model::{CharPort, CoreId, DeviceId, DeviceType, Line, MachineBuilder, Props, WindowKind};
 
@@ -18,6 +19,7 @@ use crate::Board;
 use crate::boot::{self, Load, Memory};
 use crate::built::{BuiltBoard, Cores, HostPort, X86Cores, X86Entry};
 use crate::config::{Backend, BoardConfig, BoardProperty, Choices, Chosen, DriveInterface, PlugIn};
+use crate::direct;
 use crate::error::{BoardError, refuse};
 
 const MIB: u64 = 1 << 20;
@@ -234,6 +236,19 @@ fn memory(b: &mut MachineBuilder, size: u64, firmware: u64) -> Result<(), BoardE
     Ok(())
 }
 
+/// The command line, with the virtio slots in use where that is wanted, in Linux's words
+/// (Documentation/admin-guide/kernel-parameters.txt, `virtio_mmio.device`).
+fn command_line(given: Option<&str>, slots: bool, devices: &[PlugIn]) -> String {
+    let mut line = given.unwrap_or_default().to_string();
+    let virtio = devices.iter().filter(|d| d.ty.windows.first().is_none_or(|w| w.kind != WindowKind::Pio)).count();
+    // All of them: which are in use, their drivers see.
+    for n in if slots && virtio > 0 { 0..VIRTIO_SLOTS } else { 0..0 } {
+        let at = VIRTIO + n as u64 * VIRTIO_STEP;
+        line.push_str(&format!(" virtio_mmio.device={VIRTIO_STEP}@{at:#x}:{}", VIRTIO_IRQ + n));
+    }
+    line
+}
+
 fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let chosen = check(&config)?;
     let size = config.memory;
@@ -251,7 +266,19 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     if let Some(f) = config.firmware.take() {
         loads.push(Load::whole(f.name, HIGH - firmware, f.bytes));
     }
-    if let Some(kernel) = config.kernel.take() {
+    let map: Vec<(u64, u64)> = std::iter::once((0, size.min(LOW))).chain((size > LOW).then_some((HIGH, size - LOW))).collect();
+    let cmdline = command_line(config.command_line.as_deref(), chosen.on("auto-kernel-cmdline"), &config.devices);
+    let given = Given { cmdline: &cmdline, initrd: config.initrd.as_deref().unwrap_or_default(), memory: &map };
+    let mut kernel = config.kernel.take();
+    if let Some(kernel) = &mut kernel
+        && let Some((mut pieces, start)) = direct::plan(kernel, &given, &places)?
+    {
+        entry = Some(start);
+        loads.append(&mut pieces);
+    } else if let Some(kernel) = kernel {
+        if !given.initrd.is_empty() || config.command_line.is_some() {
+            return Err(refuse("-initrd and -append: the kernel has no entry that takes them: a bzImage, PVH or Multiboot has"));
+        }
         let plan = kernel.plan(&proteus_loader::Placement { ram: places.ram.clone(), raw_offset: MIB, translate: None })?;
         boot::check(&plan, &kernel.file, &places)?;
         entry = Some(X86Entry::protected(plan.entry));

@@ -24,7 +24,7 @@ const NO_TRANSLATION: u64 = 1024 * 16 * 63 * 512;
 const BOOT_DEVICES: usize = 3;
 /// Memory that firmware may keep for itself at the end of what is below 4 GiB.
 const FIRMWARES_OWN: u64 = 256 * KIB;
-/// Without `-boot`: disk, CD drive, floppy drive.
+/// Without `-boot`: disk, floppy drive, CD drive.
 const DEFAULT_ORDER: &str = "cad";
 
 /// The number of a boot device: floppy drive, disk, CD drive, network.

@@ -83,3 +83,56 @@ fn seabios_finds_the_machine_and_no_disk() {
         assert!(console.transcript().contains(text), "'{text}' is not in\n{}", console.transcript());
     }
 }
+
+/// What SeaBIOS prints on the screen, by its own BIOS of the graphics card.
+#[test]
+fn the_screen_shows_what_seabios_prints() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("debug.txt");
+    let chardev = format!("file,id=debug,path={}", log.display());
+    // The later of two monitors counts.
+    let words = ["-serial", "none", "-monitor", "stdio", "-vga", "std", "-chardev", &chardev, "-device", "isa-debugcon,iobase=0x402,chardev=debug"];
+    let Some(mut command) = pc("the_screen_shows_what_seabios_prints", &words) else { return };
+    let console = &mut start(&mut command);
+    let messages = || fs::read_to_string(&log).unwrap_or_default();
+    wait_until("no disk", BOOT, || messages().contains("No bootable device."));
+    assert!(messages().contains("Turning on vga text mode console"), "{}", messages());
+    let file = directory.path().join("screen.ppm");
+    send(console, &format!("screendump {}\n", file.display()));
+    send(console, "quit\n");
+    ends(console, 0);
+    let picture = fs::read(&file).expect("a picture");
+    let pixels = picture.strip_prefix(b"P6\n720 400\n255\n").expect("a picture of 80 by 25 characters");
+    let lines: Vec<bool> = pixels.chunks(720 * 3 * 16).map(|line| line.chunks(3).any(|p| p == [0xaa; 3])).collect();
+    assert!(pixels.len() == 720 * 400 * 3 && lines[0] && !lines[24], "text is at the top: {lines:?}");
+}
+
+/// GRUB as a Linux kernel, with a script inside. Tools and modules are those of Debian's grub-pc-bin.
+#[test]
+fn grub_runs_a_script_over_the_serial_console() {
+    const TEST: &str = "grub_runs_a_script_over_the_serial_console";
+    const HEAD: &str = "/usr/lib/grub/i386-pc/lnxboot.img";
+    if !long() {
+        return eprintln!("SKIPPED {TEST}: a longer job; PROTEUS_LONG=1 runs it");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    fs::create_dir(at("grub")).expect("a directory");
+    fs::write(at("grub/grub.cfg"), "for i in 1 2 3; do echo \"loop $i\"; done\nif [ \"$grub_platform\" = pc ]; then outb 0x501 0x2a; fi\n").expect("a script");
+    fs::write(at("early.cfg"), "serial --unit=0\nterminal_output serial\nterminal_input serial\nnormal (memdisk)/grub/grub.cfg\n").expect("a script");
+    let Ok(mut kernel) = fs::read(HEAD) else { return eprintln!("SKIPPED {TEST}: {HEAD} is missing; apt-get install grub-pc-bin") };
+    let (archive, core, early) = (at("disk.tar"), at("core.img"), at("early.cfg"));
+    let Some(_) = tool(TEST, "tar", &["-C", &at(""), "-cf", &archive, "grub"]) else { return };
+    let modules = ["serial", "terminal", "echo", "test", "iorw", "memdisk", "tar", "normal"];
+    let words = [&["-O", "i386-pc", "-p", "(memdisk)/grub", "-m", &archive, "-c", &early, "-o", &core][..], &modules].concat();
+    let Some(_) = tool(TEST, "grub-mkimage", &words) else { return };
+    kernel.extend(fs::read(&core).expect("GRUB"));
+    fs::write(at("grub.lkrn"), kernel).expect("a kernel");
+    let Some(mut command) = pc(TEST, &["-serial", "stdio", "-device", "isa-debug-exit", "-kernel", &at("grub.lkrn")]) else { return };
+    let console = &mut start(&mut command);
+    for text in ["loop 1", "loop 2", "loop 3"] {
+        // It decompresses itself at the speed of an interpreter, where real mode has that.
+        expect(console, text, 3 * BOOT);
+    }
+    ends(console, 0x55);
+}

@@ -17,6 +17,7 @@ mod plan;
 mod tests;
 mod uimage;
 pub mod x86;
+pub mod x86_direct;
 
 pub use elf::{ElfImage, ElfSegment};
 pub use error::{Defect, LoadError};

@@ -112,7 +112,7 @@ fn refuse_missing(config: &Config, board: &Board) -> Result<(), UsageError> {
     match config.vga.as_deref() {
         None => {}
         Some("none") => {}
-        Some("std" | "none") if board.takes.contains(&"-vga") => {}
+        Some("std") if board.takes.contains(&"-vga") => {}
         Some(vga) if board.takes.contains(&"-vga") => return fail(&format!("-vga {}", shorten(vga)), "there are std and none"),
         Some(vga) => return fail(&format!("-vga {}", shorten(vga)), &format!("{} has no graphics card; give none", board.name)),
     }

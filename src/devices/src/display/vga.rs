@@ -6,7 +6,7 @@
 //! memory, of which base address register 0 has all bytes in order.
 //!
 //! Left out: interrupts at the vertical retrace, split screens, EDID (the display tells nothing of
-//! itself), the exact timing of the retrace, which comes 60 times a second in all modes.
+//! itself), the function's power over the ports of the VGA and a0000h, which always answer, the exact timing of the retrace, which comes 60 times a second in all modes.
 
 use std::sync::Arc;
 
@@ -82,6 +82,10 @@ const OLDEST: u16 = 0xb0c0;
 const FRAME_NS: u64 = 16_666_667;
 const LINES: u64 = 525;
 const RETRACE_LINES: u64 = 45;
+
+const COMMAND: usize = 0x04;
+/// I/O, memory, master, parity.
+const COMMAND_WRITABLE: u8 = 0x47;
 
 const CONFIG_WINDOW: Window = Window(0);
 const PORTS_WINDOW: Window = Window(1);
@@ -165,6 +169,8 @@ impl Vga {
         let refuse = |e: &dyn std::fmt::Display| props.refuse(e.to_string());
         let mut function = Function::new(&HEADER);
         let vram = Region::new("vga.vram", VRAM_LEN).map_err(|e| refuse(&e))?;
+        // It has the ports of a VGA, though no base address register tells of them.
+        function.set_writable(COMMAND, COMMAND_WRITABLE);
         let mut rom = None;
         if let Some((_, bytes)) = props.blobs("rom").first() {
             let region = Region::new("vga.rom", rom_len(props)).map_err(|e| refuse(&e))?;

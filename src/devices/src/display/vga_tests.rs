@@ -91,6 +91,9 @@ fn it_is_the_card_that_drivers_look_for() {
     let c = Card::new();
     assert_eq!((c.0.read("config", 0, Width::B4), c.0.read("config", 8, Width::B4)), (Ok(0x1111_1234), Ok(0x0300_0002)));
     assert_eq!((c.dispi_value(DISPI_ID), c.dispi_value(MEMORY)), (0xb0c5, 256));
+    // BIOSes take a card for a VGA whose ports and memory can be enabled.
+    c.0.write("config", 4, Width::B2, 3).unwrap();
+    assert_eq!(c.0.read("config", 4, Width::B2), Ok(3));
     c.dispi(ENABLE, ENABLE_GETCAPS);
     assert_eq!((c.dispi_value(XRES), c.dispi_value(YRES), c.dispi_value(BPP)), (2560, 1600, 32));
     c.0.enable_pci();
