@@ -150,10 +150,10 @@ fn page_tables() -> Piece {
     const PRESENT_WRITABLE: u64 = 3;
     const LARGE: u64 = 1 << 7;
     let mut words = vec![0u64; 512];
-    words[0] = TABLES + PAGE | PRESENT_WRITABLE;
+    words[0] = (TABLES + PAGE) | PRESENT_WRITABLE;
     let mut next = vec![0u64; 512];
     for (n, entry) in (0..GIB_TABLES).zip(&mut next) {
-        *entry = TABLES + (2 + n) * PAGE | PRESENT_WRITABLE;
+        *entry = (TABLES + (2 + n) * PAGE) | PRESENT_WRITABLE;
     }
     words.extend(next);
     words.extend((0..GIB_TABLES * 512).map(|n| n << 21 | PRESENT_WRITABLE | LARGE));
