@@ -22,6 +22,8 @@ mod backend;
 mod backend;
 
 pub use backend::{Capability, Host, build};
+#[cfg(target_arch = "x86_64")]
+pub use backend::{Core, Saved, Vm, cores};
 pub use error::Error;
 
 use std::sync::Arc;

@@ -113,7 +113,8 @@ mod tests {
             (&short, 0, 0, 0x80_0000, None),
             (&pae, CR4_PAE, 0, 0x4020_0077, Some(0x1_2340_0077)),
             (&pae, CR4_PAE, 0, 0x77, None),
-            (&five, CR4_PAE | CR4_LA57, EFER_LMA, 0xffff_0000_0000_3001, None),
+            (&five, CR4_PAE | CR4_LA57, EFER_LMA, 0xffff_0000_0000_3001, Some(0x9_9001)),
+            (&five, CR4_PAE, EFER_LMA, 0xffff_0000_0000_3001, None),
         ] {
             let read = |at: u64, n: usize| Some(memory.get(&at).copied().unwrap_or(0) & (u64::MAX >> (64 - 8 * n)));
             assert_eq!(translate(&state(cr4, efer), linear, read), want, "{linear:#x}");

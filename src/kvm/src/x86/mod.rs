@@ -4,7 +4,10 @@ mod convert;
 mod core;
 mod debug;
 mod interrupts;
+mod probe;
 mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -22,6 +25,7 @@ use crate::{Configuration, Error, core_id};
 
 pub use self::core::Core;
 use interrupts::Messages;
+pub use saved::Saved;
 
 /// Version of the interface, the same since Linux 2.6.22.
 const API_VERSION: i32 = 12;
@@ -118,6 +122,16 @@ impl Vm {
     /// Makes the slots those of the machine's address space.
     fn follow(&self, machine: &Machine) -> Result<(), Error> {
         self.slots.lock().follow(&self.fd, &machine.space()).map_err(Error::refused("KVM_SET_USER_MEMORY_REGION"))
+    }
+
+    /// The paravirtual clock that guests read, in nanoseconds: part of the machine's state.
+    pub fn clock(&self) -> Result<u64, Error> {
+        Ok(self.fd.get_clock().map_err(Error::refused("KVM_GET_CLOCK"))?.clock)
+    }
+
+    /// Sets the paravirtual clock.
+    pub fn set_clock(&self, clock: u64) -> Result<(), Error> {
+        self.fd.set_clock(&kvm_bindings::kvm_clock_data { clock, ..Default::default() }).map_err(Error::refused("KVM_SET_CLOCK"))
     }
 
     /// Lets the kernel log which pages the guest writes, or no longer.

@@ -19,6 +19,7 @@ pub fn choose(config: &Config, architecture: Architecture) -> Result<Choice, Pro
     let x86 = architecture == Architecture::X86_64;
     if config.accelerators.is_empty() {
         if x86 {
+            kernel_irqchip(config, &[])?;
             let host = Host::open().map_err(|e| format!("x86-64 guests need KVM, for they are not translated yet; {e}"))?;
             return Ok((Executor::Kvm, Some(host)));
         }
@@ -31,7 +32,7 @@ pub fn choose(config: &Config, architecture: Architecture) -> Result<Choice, Pro
             AcceleratorKind::Tcg | AcceleratorKind::Interpreter if x86 => format!("{name}: x86-64 guests need KVM, for they are not translated yet"),
             AcceleratorKind::Tcg | AcceleratorKind::Interpreter => return Ok((translated(config, accel)?, None)),
             AcceleratorKind::Kvm if x86 => {
-                kernel_irqchip(config, accel)?;
+                kernel_irqchip(config, &accel.properties.0)?;
                 match Host::open() {
                     Ok(host) => return Ok((Executor::Kvm, Some(host))),
                     Err(e) => format!("{name}: {e}"),
@@ -70,11 +71,11 @@ fn translated(config: &Config, accel: &Accelerator) -> Result<Executor, Problem>
 }
 
 /// The kernel has the local APICs and nothing else; another arrangement is refused.
-fn kernel_irqchip(config: &Config, accel: &Accelerator) -> Result<(), Problem> {
-    if let Some((key, _)) = accel.properties.0.iter().find(|(key, _)| key != IRQCHIP) {
+fn kernel_irqchip(config: &Config, properties: &[(String, String)]) -> Result<(), Problem> {
+    if let Some((key, _)) = properties.iter().find(|(key, _)| key != IRQCHIP) {
         return Err(format!("kvm: property '{}' is not implemented", shorten(key)).into());
     }
-    let given = accel.properties.0.iter().chain(&config.machine_properties.0).filter(|(key, _)| key == IRQCHIP);
+    let given = properties.iter().chain(&config.machine_properties.0).filter(|(key, _)| key == IRQCHIP);
     match given.map(|(_, value)| value.as_str()).find(|value| *value != "split") {
         None => Ok(()),
         Some(value @ ("on" | "off")) => Err(format!("{IRQCHIP}={value} is not implemented; give split, which is what there is").into()),

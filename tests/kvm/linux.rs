@@ -1,0 +1,1 @@
+//! Debian's kernel, where the host's KVM can run one.
