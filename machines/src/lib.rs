@@ -9,6 +9,7 @@
 mod boot;
 mod built;
 mod config;
+mod direct;
 mod error;
 mod gpio_key;
 mod malta;
@@ -16,11 +17,15 @@ mod malta_boot;
 #[cfg(test)]
 mod malta_tests;
 mod microvm;
-mod microvm_boot;
+mod pc;
+mod pc_firmware;
+#[cfg(test)]
+mod pc_tests;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod virt;
+mod wiring;
 
 pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart, X86Cores, X86Entry};
 pub use config::{Backend, BoardConfig, BoardProperty, Choices, Cpu, DriveInterface, Firmware, IdeDrive, LoaderContents, LoaderItem, PlugIn, Seeds};
@@ -56,6 +61,10 @@ pub struct Board {
     pub virtio: &'static str,
     /// The device of `-nic` without `model=`.
     pub network: &'static str,
+    /// The file of the firmware without `-bios`, where the board has none built in: its name.
+    pub firmware: Option<&'static str>,
+    /// Options of the command line that not every board takes.
+    pub takes: &'static [&'static str],
     /// Builds one.
     pub build: fn(BoardConfig) -> Result<BuiltBoard, BoardError>,
 }
@@ -66,6 +75,7 @@ pub static BOARDS: &[&Board] = &[
     &virt::VIRT,
     &malta::MALTA,
     &microvm::MICROVM,
+    &pc::PC,
 ];
 
 /// The board of that name or alias.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use proteus_devices::REGISTRY;
 use proteus_loader::Architecture;
+use proteus_loader::x86_direct::Given;
 use proteus_model::ram::Region;
 use proteus_model::{CharPort, CoreId, DeviceId, DeviceType, Line, MachineBuilder, Props, WindowKind};
 
@@ -18,8 +19,8 @@ use crate::Board;
 use crate::boot::{self, Load, Memory};
 use crate::built::{BuiltBoard, Cores, HostPort, X86Cores, X86Entry};
 use crate::config::{Backend, BoardConfig, BoardProperty, Choices, Chosen, DriveInterface, PlugIn};
+use crate::direct;
 use crate::error::{BoardError, refuse};
-use crate::microvm_boot::{self, Given};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -79,6 +80,8 @@ pub(crate) static MICROVM: Board = Board {
     default_drive: DriveInterface::Virtio,
     virtio: "device",
     network: "virtio-net-device",
+    firmware: None,
+    takes: &[],
     build,
 };
 
@@ -231,7 +234,8 @@ fn memory(b: &mut MachineBuilder, size: u64, firmware: u64) -> Result<(), BoardE
     Ok(())
 }
 
-/// What tells a kernel of the virtio slots that have a device: size, address and interrupt.
+/// What tells a kernel of the virtio slots that have a device: size, address and interrupt
+/// (Documentation/admin-guide/kernel-parameters.txt, `virtio_mmio.device`).
 fn virtio_words(devices: &[PlugIn]) -> Result<String, BoardError> {
     let taken = slots(devices.iter().filter(|d| !is_isa(d)))?;
     let words = taken.into_iter().map(|n| format!(" virtio_mmio.device={VIRTIO_STEP}@{:#x}:{}", VIRTIO + n as u64 * VIRTIO_STEP, VIRTIO_IRQ + n));
@@ -272,15 +276,26 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     if let Some(f) = config.firmware.take() {
         loads.push(Load::whole(f.name, HIGH - firmware, f.bytes));
     }
-    if let Some(kernel) = config.kernel.take() {
-        let mut command_line = config.command_line.take().unwrap_or_default();
-        if chosen.on("auto-kernel-cmdline") {
-            command_line.push_str(&virtio_words(&config.devices)?);
-        }
-        let map = microvm_boot::usable(size.min(LOW), (size > LOW).then_some(HIGH..HIGH + (size - LOW)));
-        let (kernel, start) = microvm_boot::plan(Given { kernel, initrd: config.initrd.take(), command_line }, &places, &map)?;
-        loads.extend(kernel);
+    let map: Vec<(u64, u64)> = std::iter::once((0, size.min(LOW))).chain((size > LOW).then_some((HIGH, size - LOW))).collect();
+    let mut cmdline = config.command_line.clone().unwrap_or_default();
+    if chosen.on("auto-kernel-cmdline") {
+        cmdline.push_str(&virtio_words(&config.devices)?);
+    }
+    let given = Given { cmdline: &cmdline, initrd: config.initrd.as_deref().unwrap_or_default(), memory: &map };
+    let mut kernel = config.kernel.take();
+    if let Some(kernel) = &mut kernel
+        && let Some((mut pieces, start)) = direct::plan(kernel, &given, &places)?
+    {
         entry = Some(start);
+        loads.append(&mut pieces);
+    } else if let Some(kernel) = kernel {
+        if !given.initrd.is_empty() || config.command_line.is_some() {
+            return Err(refuse("-initrd and -append: the kernel has no entry that takes them: a bzImage, PVH or Multiboot has"));
+        }
+        let plan = kernel.plan(&proteus_loader::Placement { ram: places.ram.clone(), raw_offset: MIB, translate: None })?;
+        boot::check(&plan, &kernel.file, &places)?;
+        entry = Some(X86Entry::protected(plan.entry));
+        loads.extend(Load::pieces("kernel", kernel.bytes, &plan));
     }
     boot::check_overlap(&loads)?;
 

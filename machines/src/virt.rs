@@ -116,6 +116,8 @@ pub(crate) static VIRT: Board = Board {
     default_drive: DriveInterface::Virtio,
     virtio: "device",
     network: "virtio-net-device",
+    firmware: None,
+    takes: &[],
     build,
 };
 

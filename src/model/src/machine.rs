@@ -13,7 +13,7 @@ use crate::builder::{Backend, BuildError, DeviceInfo, MachineBuilder, Sink};
 use crate::bus::{Locked, World};
 use crate::clock::Clock;
 use crate::core_lines::CoreLines;
-use crate::device::{Bus, DeviceType, Event, SystemRequest, WindowKind};
+use crate::device::{Bus, DeviceType, Event, Picture, SystemRequest, WindowKind};
 use crate::fdt::{NodeBuilder, Placed};
 use crate::port::{EntropySource, HostEntropy};
 use crate::property::Props;
@@ -597,6 +597,12 @@ impl Machine {
         let mut w = Writer::new();
         self.with(|b| b.save_device(device, &mut w));
         w.finish()
+    }
+
+    /// What the display of a device shows at present, or of the first that shows anything.
+    pub fn picture(&self, device: Option<DeviceId>) -> Option<Picture> {
+        let all = (0..self.infos.len() as u32).map(DeviceId);
+        self.with(|b| all.filter(|id| device.is_none_or(|d| d == *id)).find_map(|id| b.picture(id)))
     }
 
     /// The whole machine as a tree of names and values.

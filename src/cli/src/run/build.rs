@@ -88,7 +88,7 @@ fn architecture(config: &Config, target: Option<TargetName>, board: &Board) -> R
 }
 
 /// Refuses what has been understood and leads nowhere yet.
-fn refuse_missing(config: &Config) -> Result<(), UsageError> {
+fn refuse_missing(config: &Config, board: &Board) -> Result<(), UsageError> {
     let fail = |at: &str, text: &str| Err(Problem::new(text).at(&config.program, at));
     let missing = |at: &str| fail(at, "understood by QEMU, not yet implemented in Proteus");
     let paired: &[(bool, &str)] = &[
@@ -96,16 +96,25 @@ fn refuse_missing(config: &Config) -> Result<(), UsageError> {
         (config.incoming.is_some(), "-incoming"),
         (config.daemonize, "-daemonize"),
         (config.uuid.is_some(), "-uuid"),
-        (config.boot != Boot::default(), "-boot"),
         (config.messages != Messages::default(), "-msg"),
         (config.memory.slots > 0 || config.memory.max_size.is_some(), "-m slots,maxmem"),
     ];
     if let Some((_, at)) = paired.iter().find(|(given, _)| *given) {
         return missing(at);
     }
+    if config.boot != Boot::default() && !board.takes.contains(&"-boot") {
+        return fail("-boot", &format!("the firmware of {} takes no boot order", board.name));
+    }
+    if config.boot.once.is_some() || config.boot.strict.is_some() {
+        return fail("-boot", "once= and strict= are not implemented; give order= and menu=");
+    }
     devices::check_objects(config)?;
-    if let Some(vga) = &config.vga {
-        return fail(&format!("-vga {}", shorten(vga)), "there is no graphics card yet; give none");
+    match config.vga.as_deref() {
+        None => {}
+        Some("none") => {}
+        Some("std") if board.takes.contains(&"-vga") => {}
+        Some(vga) if board.takes.contains(&"-vga") => return fail(&format!("-vga {}", shorten(vga)), "there are std and none"),
+        Some(vga) => return fail(&format!("-vga {}", shorten(vga)), &format!("{} has no graphics card; give none", board.name)),
     }
     if let Some(display) = config.display.as_ref().filter(|d| d.kind != "none") {
         return fail(&format!("-display {}", shorten(&display.kind)), "there is no display yet; give none");
@@ -124,6 +133,24 @@ fn refuse_missing(config: &Config) -> Result<(), UsageError> {
         return fail("-rtc", "driftfix=slew, and clock=rt with -icount, are not implemented; virtual time moves the date");
     }
     Ok(())
+}
+
+/// The BIOS of the graphics card.
+const GRAPHICS_BIOS: &str = "vgabios-stdvga.bin";
+/// Where Debian's packages have firmware.
+const FIRMWARE_DIRS: [&str; 2] = ["/usr/share/seabios", "/usr/share/qemu"];
+
+/// The board's own firmware, which is not built in: from the directories of `-L`, or where packages
+/// have it.
+fn own_firmware(config: &Config, board: &Board, name: &str) -> Result<Firmware, UsageError> {
+    let packaged = FIRMWARE_DIRS.iter().map(PathBuf::from);
+    let path = config.data_dirs.iter().cloned().chain(packaged).map(|dir| dir.join(name)).find(|p| p.exists());
+    let Some(path) = path else {
+        let text = format!("{name} is not in {}\nInstall Debian's package seabios, or give -L DIRECTORY or -bios FILE", FIRMWARE_DIRS.join(" or "));
+        return Err(Problem(text).at(&config.program, &format!("-machine {}", board.name)));
+    };
+    let bytes = read_file(&path, LARGEST_FIRMWARE).map_err(|e| Problem(e.to_string()).at(&config.program, &format!("-machine {}", board.name)))?;
+    Ok(Firmware { name: path.display().to_string(), bytes })
 }
 
 /// A file of the command line; a bare name is looked for in the directories of `-L` too.
@@ -161,6 +188,15 @@ fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConf
         let bytes = read_file(&path, LARGEST_FIRMWARE).map_err(|e| fail("-bios", e))?;
         b.firmware = Some(Firmware { name: path.display().to_string(), bytes });
     }
+    if let (None, Some(name)) = (&config.firmware, board.firmware) {
+        b.firmware = Some(own_firmware(config, board, name)?);
+    }
+    b.graphics = board.takes.contains(&"-vga") && (config.vga.as_deref() == Some("std") || config.vga.is_none() && !config.nodefaults);
+    if b.graphics {
+        b.graphics_rom = Some(own_firmware(config, board, GRAPHICS_BIOS)?);
+    }
+    b.boot_order = config.boot.order.clone();
+    b.boot_menu = config.boot.menu == Some(true);
     for item in &config.fw_cfg {
         let at = format!("-fw_cfg {}", shorten(&item.name));
         let contents = match &item.contents {
@@ -226,7 +262,7 @@ pub fn seeds(seed: Option<u64>, repeatable: bool) -> Seeds {
 pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, UsageError> {
     let program = &config.program;
     let board = board(config)?;
-    refuse_missing(config)?;
+    refuse_missing(config, board)?;
     let plan = Plan::new(config, board, architecture(config, target, board)?)?;
     let mut b = board_config(config, board, &plan)?;
     let mut storage = Storage::open(config, board)?;

@@ -11,7 +11,7 @@ const MAX_PORTS: u64 = 8;
 
 registers! {
     /// The port.
-    REGISTERS: u32;
+    REGISTERS: u8;
 
     /// The status to end with, without its lowest bit.
     0 STATUS wo

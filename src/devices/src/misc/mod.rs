@@ -2,4 +2,5 @@
 
 pub mod isa_debug_exit;
 pub mod malta_fpga;
+pub mod pvpanic;
 pub mod unimplemented;

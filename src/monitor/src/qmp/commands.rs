@@ -63,6 +63,7 @@ pub const COMMANDS: &[Command] = commands! {
     "query-uuid" "the guest's UUID": Empty => UuidInfo, |s, _| Ok(UuidInfo { uuid: uuid(&s.uuid) });
     "query-version" "the version": Empty => VersionInfo, |_, _| Ok(version());
     "quit" "ends the program": Empty => Empty, |s, _| { s.runner.quit(); Ok(Empty) };
+    "screendump" "writes what the display shows to a file": ScreenDump => Empty, |s, a| done(s.screen_dump(&a.filename));
     "stop" "stops the cores": Empty => Empty, |s, _| { s.runner.pause(); s.wait(); Ok(Empty) };
     "system_powerdown" "presses the power button": Empty => Empty, |s, _| power_down(s);
     "system_reset" "resets the machine": Empty => Empty, |s, _| { s.runner.reset(); Ok(Empty) };

@@ -251,6 +251,11 @@ qapi_object! {
         /// Where to.
         filename: String,
     }
+    /// The arguments of `screendump`.
+    ScreenDump {
+        /// Where to, as a portable pixmap.
+        filename: String,
+    }
     /// The arguments of `human-monitor-command`.
     HumanCommand {
         /// The line.
