@@ -9,7 +9,7 @@ use std::sync::Arc;
 use proteus_devices::fw_cfg::{Items, key};
 use proteus_loader::{Kernel, LoadPlan, Placement, Protocol};
 
-use crate::config::{Firmware, LoaderContents, LoaderItem};
+use crate::config::{Firmware, LoaderContents, LoaderItem, PlugIn};
 use crate::error::{BoardError, refuse};
 
 /// Where an image without header goes, from the start of memory: the text offset of old kernels.
@@ -287,4 +287,26 @@ pub(crate) fn check(plan: &LoadPlan, file: &Path, memory: &Memory) -> Result<(),
 fn overlap(load: &Load, name: &str, other: Range<u64>) -> BoardError {
     let at = load.addresses();
     refuse(format!("{} at {:#x}..{:#x} and {name} at {:#x}..{:#x} would overwrite each other", load.name, at.start, at.end, other.start, other.end))
+}
+
+/// The slot for a device: that of the bus it names, or the last free one, so that the first on
+/// the command line is in the last slot, as command lines made for QEMU expect.
+pub(crate) fn choose_slot(taken: &[bool], device: &PlugIn, board: &str) -> Result<usize, BoardError> {
+    let error = |what: String| refuse(format!("-device {}: {what}", device.ty.name));
+    if let Some(kind) = device.ty.name.strip_suffix("-pci") {
+        return Err(error(format!("the {board} board has no PCI bus yet; give -device {kind}-device")));
+    }
+    if !(device.ty.name.starts_with("virtio-") && device.ty.name.ends_with("-device")) {
+        return Err(error(format!("the {board} board has no bus that it could be plugged into; those that fit are called virtio-...-device")));
+    }
+    let Some(bus) = &device.bus else {
+        let last = taken.iter().rposition(|taken| !taken);
+        return last.ok_or_else(|| error(format!("all {} virtio slots are in use", taken.len())));
+    };
+    let n = bus.strip_prefix("virtio-mmio-bus.").and_then(|n| n.parse::<usize>().ok());
+    match n.and_then(|n| Some((n, *taken.get(n)?))) {
+        Some((n, false)) => Ok(n),
+        Some(_) => Err(error(format!("bus '{bus}' has a device already"))),
+        None => Err(error(format!("the {board} board has no bus '{bus}'; it has virtio-mmio-bus.0 to .{}", taken.len().saturating_sub(1)))),
+    }
 }

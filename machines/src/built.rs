@@ -42,6 +42,50 @@ pub enum Cores {
     Arm(ArmCores),
     /// MIPS cores.
     Mips(MipsCores),
+    /// x86 cores.
+    X86(X86Cores),
+}
+
+/// x86 cores. The first starts at once; the others wait for a start-up interrupt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct X86Cores {
+    /// Identifier of each core's local APIC.
+    pub apic_ids: Vec<u32>,
+    /// Where the first core starts; `None`: at its reset vector.
+    pub entry: Option<X86Entry>,
+    /// The I/O port, out of software's reach, whose read acknowledges the interrupt at the first
+    /// core's line IRQ and gives its vector.
+    pub acknowledge_port: Option<u64>,
+    /// The address of the EOI register of the I/O APIC, which takes the vector of a level-triggered
+    /// interrupt that has ended.
+    pub end_of_interrupt: Option<u64>,
+}
+
+/// The state in which a boot program would enter a kernel: flat segments, interrupts off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct X86Entry {
+    /// Address of the first instruction.
+    pub pc: u64,
+    /// General registers in the order in which instructions number them: RAX, RCX, RDX, RBX, RSP,
+    /// RBP, RSI, RDI, R8 to R15.
+    pub registers: [u64; 16],
+    /// In 64-bit mode with these page tables (CR3); `None`: in 32-bit protected mode without
+    /// paging.
+    pub page_tables: Option<u64>,
+    /// Selector in CS.
+    pub code: u16,
+    /// Selector in the other segment registers.
+    pub data: u16,
+    /// Address and limit of the descriptor table that has them, where there is one.
+    pub gdt: Option<(u64, u16)>,
+}
+
+impl X86Entry {
+    /// 32-bit protected mode at `pc`, with the selectors of the Linux boot protocol and all other
+    /// registers zero.
+    pub fn protected(pc: u64) -> X86Entry {
+        X86Entry { pc, registers: [0; 16], page_tables: None, code: 0x10, data: 0x18, gdt: None }
+    }
 }
 
 /// Arm cores.

@@ -215,6 +215,14 @@ pub struct BoardConfig {
     pub dtb: Option<Vec<u8>>,
     /// `-bios`.
     pub firmware: Option<Firmware>,
+    /// There is the board's graphics card.
+    pub graphics: bool,
+    /// The BIOS of the graphics card.
+    pub graphics_rom: Option<Firmware>,
+    /// `-boot order=`: letters of drives.
+    pub boot_order: Option<String>,
+    /// `-boot menu=`: firmware offers a choice.
+    pub boot_menu: bool,
     /// `-fw_cfg`: names and contents, in order.
     pub fw_cfg: Vec<(String, Vec<u8>)>,
     /// `-uuid`.
@@ -253,6 +261,10 @@ impl BoardConfig {
             command_line: None,
             dtb: None,
             firmware: None,
+            graphics: false,
+            graphics_rom: None,
+            boot_order: None,
+            boot_menu: false,
             fw_cfg: Vec::new(),
             uuid: None,
             loader: Vec::new(),

@@ -9,18 +9,25 @@
 mod boot;
 mod built;
 mod config;
+mod direct;
 mod error;
 mod gpio_key;
 mod malta;
 mod malta_boot;
 #[cfg(test)]
 mod malta_tests;
+mod microvm;
+mod pc;
+mod pc_firmware;
+#[cfg(test)]
+mod pc_tests;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod virt;
+mod wiring;
 
-pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart};
+pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart, X86Cores, X86Entry};
 pub use config::{Backend, BoardConfig, BoardProperty, Choices, Cpu, DriveInterface, Firmware, IdeDrive, LoaderContents, LoaderItem, PlugIn, Seeds};
 pub use error::BoardError;
 pub use proteus_loader::Architecture;
@@ -54,6 +61,10 @@ pub struct Board {
     pub virtio: &'static str,
     /// The device of `-nic` without `model=`.
     pub network: &'static str,
+    /// The file of the firmware without `-bios`, where the board has none built in: its name.
+    pub firmware: Option<&'static str>,
+    /// Options of the command line that not every board takes.
+    pub takes: &'static [&'static str],
     /// Builds one.
     pub build: fn(BoardConfig) -> Result<BuiltBoard, BoardError>,
 }
@@ -63,6 +74,8 @@ pub struct Board {
 pub static BOARDS: &[&Board] = &[
     &virt::VIRT,
     &malta::MALTA,
+    &microvm::MICROVM,
+    &pc::PC,
 ];
 
 /// The board of that name or alias.

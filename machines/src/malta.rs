@@ -14,19 +14,18 @@
 use std::io;
 use std::sync::Arc;
 
-use proteus_devices::REGISTRY;
 use proteus_devices::misc::malta_fpga;
-use proteus_devices::pci::parse_address;
 use proteus_loader::Architecture;
 use proteus_model::ram::Region;
-use proteus_model::{BlockPort, CharPort, CoreId, DeviceId, DeviceType, Line, MachineBuilder, Props, WindowKind};
+use proteus_model::{BlockPort, CharPort, CoreId, DeviceId, Line, MachineBuilder};
 
 use crate::Board;
 use crate::boot::{self, Memory};
-use crate::built::{BuiltBoard, Cores, HostPort, MipsCores, MipsStart, Mirror};
-use crate::config::{Backend, BoardConfig, Chosen, DriveInterface, IdeDrive, PlugIn};
+use crate::built::{BuiltBoard, Cores, MipsCores, MipsStart, Mirror};
+use crate::config::{Backend, BoardConfig, Chosen, DriveInterface, IdeDrive};
 use crate::error::{BoardError, refuse};
 use crate::malta_boot::{self, Given, RESET_VECTOR, REVISION, REVISION_AT, SWAPPED, extended, physical, word};
+use crate::wiring::{IsaPart, PciBus, SLOTS, Wiring};
 
 const MIB: u64 = 1 << 20;
 
@@ -49,18 +48,15 @@ const BOOT_PAGE: u64 = 0x1000;
 /// Nothing else is below here.
 const EMPTY: u64 = 512 * MIB;
 
-/// An ISA device: name, type, windows and their ports, output and its interrupt.
-type IsaPart = (&'static str, &'static str, &'static [(&'static str, u64)], Option<(&'static str, usize)>);
 /// Where the bridge acknowledges interrupts: at no port that software reaches.
 const ACKNOWLEDGE: u64 = 0x1_0000_0000;
-const PIC: IsaPart = ("pic", "i8259-pair", &[("master", 0x20), ("slave", 0xa0), ("elcr", 0x4d0), ("inta", ACKNOWLEDGE)], None);
+const PIC: IsaPart = ("pic", "i8259-pair", &[("master", 0x20), ("slave", 0xa0), ("elcr", 0x4d0), ("inta", ACKNOWLEDGE)], &[]);
 const ISA: &[IsaPart] = &[
-    ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], Some(("out0", 0))),
-    ("rtc", "mc146818rtc", &[("regs", 0x70)], Some(("irq", 8))),
-    ("serial0", "isa-serial", &[("regs", 0x3f8)], Some(("irq", 4))),
-    ("serial1", "isa-serial", &[("regs", 0x2f8)], Some(("irq", 3))),
+    ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], &[("out0", 0)]),
+    ("rtc", "mc146818rtc", &[("regs", 0x70)], &[("irq", 8)]),
+    ("serial0", "isa-serial", &[("regs", 0x3f8)], &[("irq", 4)]),
+    ("serial1", "isa-serial", &[("regs", 0x2f8)], &[("irq", 3)]),
 ];
-const IDE_PORTS: [(&str, u64); 4] = [("primary", 0x1f0), ("primary-control", 0x3f6), ("secondary", 0x170), ("secondary-control", 0x376)];
 /// Clock of the CBUS UART, divided by 16.
 const CBUS_BAUD: u64 = 230_400;
 
@@ -70,7 +66,6 @@ const ETHERNET: usize = 11;
 const AUDIO: usize = 12;
 /// The first of the four connectors; plugged-in devices begin there.
 const CONNECTORS: usize = 18;
-const SLOTS: usize = 32;
 /// Name of the bus, which `-device bus=` may give.
 const BUS: &str = "pci";
 /// The interface that is on the board itself.
@@ -104,6 +99,8 @@ pub(crate) static MALTA: Board = Board {
     default_drive: DriveInterface::Ide,
     virtio: "pci",
     network: ON_BOARD_ETHERNET,
+    firmware: None,
+    takes: &[],
     build,
 };
 
@@ -116,11 +113,6 @@ pub(crate) fn route(slot: usize, pin: usize) -> usize {
         CONNECTORS..=21 => (slot - CONNECTORS + pin + 3) % 4,
         _ => (slot + pin + 3) % 4,
     }
-}
-
-fn find_type(name: &str) -> Result<&'static DeviceType, BoardError> {
-    let found = REGISTRY.iter().copied().find(|ty| ty.name == name);
-    found.ok_or_else(|| refuse(format!("the malta board needs a '{name}', which is not implemented")))
 }
 
 /// Refuses what the board has not; gives the byte order.
@@ -156,52 +148,7 @@ fn check(config: &BoardConfig) -> Result<bool, BoardError> {
     }
 }
 
-/// The machine while parts are added to it.
-struct Wiring {
-    b: MachineBuilder,
-    pic: DeviceId,
-    big_endian: bool,
-    ports: Vec<HostPort>,
-}
-
 impl Wiring {
-    fn device(&mut self, name: &str, ty: &str, set: impl FnOnce(Props) -> Result<Props, proteus_model::PropError>) -> Result<DeviceId, BoardError> {
-        let ty = find_type(ty)?;
-        Ok(self.b.device(ty, name, set(Props::new(ty))?)?)
-    }
-
-    fn bind(&mut self, id: DeviceId, name: &str, port: &str, backend: Backend) -> Result<(), BoardError> {
-        match backend {
-            Backend::Char(to) => self.b.bind_char(id, port, to)?,
-            Backend::Frame(to) => self.b.bind_frame(id, port, to)?,
-            Backend::Block(to) => self.b.bind_block(id, port, to)?,
-        };
-        self.ports.push(HostPort { name: name.into(), device: id, port: port.into() });
-        Ok(())
-    }
-
-    fn serial(&mut self, id: DeviceId, name: &str, to: Option<Arc<dyn CharPort>>) -> Result<(), BoardError> {
-        to.map_or(Ok(()), |to| self.bind(id, name, "chardev", Backend::Char(to)))
-    }
-
-    /// Gives a PCI function its number.
-    fn function(&mut self, id: DeviceId, slot: usize, function: usize) -> Result<(), BoardError> {
-        self.b.place(id, "config", ((slot << 15) | (function << 12)) as u64)?;
-        Ok(())
-    }
-
-    fn isa(&mut self, part: &IsaPart) -> Result<DeviceId, BoardError> {
-        let (name, ty, windows, irq) = part;
-        let id = self.device(name, ty, Ok)?;
-        for (window, port) in *windows {
-            self.b.place(id, window, *port)?;
-        }
-        if let Some((output, irq)) = irq {
-            self.b.wire(id, (output, 0), self.pic, ("irq", *irq))?;
-        }
-        Ok(id)
-    }
-
     /// The processor's timer, and what is at its own addresses: bridge, FPGA with its UART, and the
     /// rest empty.
     fn core_board(&mut self, memory: u64, serial: Option<Arc<dyn CharPort>>) -> Result<(), BoardError> {
@@ -234,7 +181,7 @@ impl Wiring {
         self.function(bridge, SOUTH_BRIDGE, 0)?;
         self.b.place(bridge, "rcr", 0xcf9)?.place(bridge, "port92", 0x92)?;
         for irq in 0..16 {
-            self.b.wire(bridge, ("irq", irq), self.pic, ("irq", irq))?;
+            self.interrupt(bridge, ("irq", irq), irq)?;
         }
         let mut serials = serials.into_iter();
         for part in ISA {
@@ -243,43 +190,12 @@ impl Wiring {
                 self.serial(id, part.0, serials.next().flatten())?;
             }
         }
-        self.ide(drives)?;
+        self.ide("piix4-ide", SOUTH_BRIDGE, drives)?;
         let spd: String = malta_fpga::presence(memory).iter().map(|b| format!("{b:02x}")).collect();
         let pm = self.device("pm", "piix4-pm", |p| p.with_text("spd", &spd))?;
         self.function(pm, SOUTH_BRIDGE, 3)?;
-        self.b.wire(pm, ("irq", 0), self.pic, ("irq", 9))?;
+        self.interrupt(pm, ("irq", 0), 9)?;
         Ok((bridge, pm))
-    }
-
-    fn ide(&mut self, drives: Vec<Option<IdeDrive>>) -> Result<(), BoardError> {
-        let drives: Vec<(usize, IdeDrive)> = drives.into_iter().enumerate().filter_map(|(n, d)| Some((n, d?))).collect();
-        let id = self.device("ide", "piix4-ide", |mut props| {
-            for (n, drive) in &drives {
-                let name = format!("drive{n}");
-                if drive.cdrom {
-                    props = props.with_text(&format!("{name}-media"), "cdrom")?;
-                }
-                if drive.image.is_some() {
-                    props = props.with_text(&name, &name)?;
-                }
-            }
-            Ok(props)
-        })?;
-        self.function(id, SOUTH_BRIDGE, 1)?;
-        for (window, port) in IDE_PORTS {
-            self.b.place(id, window, port)?;
-        }
-        for channel in 0..2 {
-            self.b.wire(id, ("irq", channel), self.pic, ("irq", 14 + channel))?;
-        }
-        for (n, drive) in drives {
-            match drive.image {
-                Some(image) => self.bind(id, "ide", &format!("drive{n}"), Backend::Block(image))?,
-                None if drive.cdrom => {}
-                None => return Err(refuse(format!("-drive if=ide,index={n}: a disk needs an image"))),
-            }
-        }
-        Ok(())
     }
 
     /// The monitor flash, and its other place.
@@ -307,64 +223,6 @@ impl Wiring {
             self.b.map(BOOT + BOOT_PAGE, &array, BOOT_PAGE, FLASH_LEN - BOOT_PAGE, true, 0);
         }
         Ok(())
-    }
-
-    /// Devices of the user, and their slots.
-    fn plug(&mut self, bridge: DeviceId, devices: Vec<PlugIn>) -> Result<(), BoardError> {
-        let mut taken = [false; SLOTS];
-        taken[0] = true;
-        taken[SOUTH_BRIDGE] = true;
-        // Those with an address first, so that the others find what is free.
-        let mut slots = vec![None; devices.len()];
-        for (slot, device) in slots.iter_mut().zip(&devices) {
-            let on_board = device.nic && device.ty.name == ON_BOARD_ETHERNET && !taken[ETHERNET];
-            *slot = wanted_slot(device)?.or(on_board.then_some(ETHERNET));
-            if let Some(n) = *slot
-                && std::mem::replace(&mut taken[n], true)
-            {
-                return Err(refuse(format!("-device {}: slot {n:#x} of the PCI bus has a device already", device.ty.name)));
-            }
-        }
-        for (slot, device) in slots.into_iter().zip(devices) {
-            let free = || (CONNECTORS..SLOTS).find(|n| !taken[*n]);
-            let slot = slot.or_else(free).ok_or_else(|| refuse(format!("-device {}: all slots of the PCI bus are in use", device.ty.name)))?;
-            taken[slot] = true;
-            let mut name = format!("pci.{slot:02x}");
-            if let Some(id) = device.id {
-                // The user knows nothing of the names that the board's own parts have.
-                name = if self.b.find(&id).is_some() { format!("peripheral/{id}") } else { id };
-            }
-            let mut props = device.props;
-            if device.ty.properties.iter().any(|p| p.name == "guest-big-endian") {
-                props.set_text("guest-big-endian", if self.big_endian { "on" } else { "off" })?;
-            }
-            let id = self.b.device(device.ty, &name, props)?;
-            self.function(id, slot, 0)?;
-            // Functions of one device have their interrupt at INTA.
-            if device.ty.outputs.iter().any(|pin| pin.name == "intx") {
-                self.b.wire(id, ("intx", 0), bridge, ("pirq", route(slot, 1)))?;
-            }
-            for (port, backend) in device.backends {
-                self.bind(id, &name, &port, backend)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The slot that the user wants for a device.
-fn wanted_slot(device: &PlugIn) -> Result<Option<usize>, BoardError> {
-    let error = |what: String| refuse(format!("-device {}: {what}", device.ty.name));
-    if device.ty.windows.first().is_none_or(|w| w.kind != WindowKind::PciConfig) {
-        return Err(error("the malta board has a PCI bus only; virtio devices for it are called virtio-...-pci".into()));
-    }
-    if let Some(bus) = device.bus.as_ref().filter(|bus| *bus != BUS) {
-        return Err(error(format!("the malta board has no bus '{bus}'; it has '{BUS}'")));
-    }
-    match parse_address(&device.props)? {
-        None => Ok(None),
-        Some((slot, 0)) => Ok(Some(slot.into())),
-        Some((slot, function)) => Err(error(format!("addr={slot:02x}.{function}: a device of one function has function 0"))),
     }
 }
 
@@ -470,18 +328,19 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let mut b = MachineBuilder::new(MALTA.name, config.cores);
     b.clock(config.clock).entropy(config.entropy).wall_clock(config.wall_clock);
     memory(&mut b, size)?;
-    let pic = b.device(find_type(PIC.1)?, PIC.0, Props::new(find_type(PIC.1)?))?;
-    for (window, port) in PIC.2 {
-        b.place(pic, window, *port)?;
-    }
-    b.wire_core(pic, ("intr", 0), CoreId(0), SOUTH_BRIDGE_LINE)?;
-    let mut w = Wiring { b, pic, big_endian, ports: vec![] };
+    let mut w = Wiring { b, board: MALTA.name, controllers: vec![], big_endian, ports: vec![] };
+    let pic = w.isa(&PIC)?;
+    w.b.wire_core(pic, ("intr", 0), CoreId(0), SOUTH_BRIDGE_LINE)?;
+    w.controllers.push((pic, 0));
     let mut serials = config.serials;
     let cbus = if serials.len() > 2 { serials.pop().flatten() } else { None };
     let (bridge, pm) = w.south_bridge(size, serials, config.ide)?;
     w.core_board(size, cbus)?;
     w.flash(flash)?;
-    w.plug(bridge, config.devices)?;
+    let mut taken = [false; SLOTS];
+    taken[0] = true;
+    taken[SOUTH_BRIDGE] = true;
+    w.plug(PciBus { name: BUS, taken, first: CONNECTORS, on_board: Some((ETHERNET, ON_BOARD_ETHERNET)), bridge, route }, config.devices)?;
     let Wiring { b, ports, .. } = w;
     let machine = b.build()?;
     let power_key = machine.input_pin(pm, "power-button", 0).map(|pin| (pm, pin));

@@ -18,7 +18,7 @@ use proteus_model::ram::Region;
 use proteus_model::{BlockPort, CharPort, Clock, CoreId, DeviceId, DeviceType, EntropySource, Line, Machine, MachineBuilder, PropError, Props};
 
 use crate::Board;
-use crate::boot::{Boot, Given, Memory};
+use crate::boot::{Boot, Given, Memory, choose_slot};
 use crate::built::{self, ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort};
 use crate::config::{Backend, BoardConfig, BoardProperty, Choices, Chosen, DriveInterface, PlugIn};
 use crate::error::{BoardError, refuse};
@@ -116,6 +116,8 @@ pub(crate) static VIRT: Board = Board {
     default_drive: DriveInterface::Virtio,
     virtio: "device",
     network: "virtio-net-device",
+    firmware: None,
+    takes: &[],
     build,
 };
 
@@ -261,7 +263,8 @@ impl Wiring {
     fn virtio(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
         let mut slots: Vec<Option<PlugIn>> = (0..VIRTIO_SLOTS).map(|_| None).collect();
         for device in devices {
-            let n = choose_slot(&slots, &device)?;
+            let taken: Vec<bool> = slots.iter().map(Option::is_some).collect();
+            let n = choose_slot(&taken, &device, VIRT.name)?;
             slots[n] = Some(device);
         }
         for (n, slot) in slots.into_iter().enumerate() {
@@ -284,28 +287,6 @@ impl Wiring {
             }
         }
         Ok(())
-    }
-}
-
-/// The slot for a device: that of the bus it names, or the last free one, so that the first on
-/// the command line is in the last slot, as command lines made for QEMU expect.
-fn choose_slot(slots: &[Option<PlugIn>], device: &PlugIn) -> Result<usize, BoardError> {
-    let error = |what: String| refuse(format!("-device {}: {what}", device.ty.name));
-    if let Some(kind) = device.ty.name.strip_suffix("-pci") {
-        return Err(error(format!("the virt board has no PCI bus yet; give -device {kind}-device")));
-    }
-    if !(device.ty.name.starts_with("virtio-") && device.ty.name.ends_with("-device")) {
-        return Err(error("the virt board has no bus that it could be plugged into; those that fit are called virtio-...-device".into()));
-    }
-    let Some(bus) = &device.bus else {
-        let last = slots.iter().rposition(Option::is_none);
-        return last.ok_or_else(|| error(format!("all {VIRTIO_SLOTS} virtio slots are in use")));
-    };
-    let n = bus.strip_prefix("virtio-mmio-bus.").and_then(|n| n.parse::<usize>().ok());
-    match n.and_then(|n| Some((n, slots.get(n)?))) {
-        Some((n, None)) => Ok(n),
-        Some(_) => Err(error(format!("bus '{bus}' has a device already"))),
-        None => Err(error(format!("the virt board has no bus '{bus}'; it has virtio-mmio-bus.0 to .{}", VIRTIO_SLOTS - 1))),
     }
 }
 

@@ -20,5 +20,6 @@ mod firmware;
 mod linux;
 mod litmus;
 mod network;
+mod pc;
 mod rig;
 mod u_boot;

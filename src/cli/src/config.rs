@@ -71,7 +71,7 @@ pub struct Config {
     pub monitors: Vec<Monitor>,
     /// `-display`.
     pub display: Option<Display>,
-    /// `-vga`, when it is not `none`.
+    /// `-vga`.
     pub vga: Option<String>,
     /// `-nographic`.
     pub nographic: bool,

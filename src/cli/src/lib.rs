@@ -45,8 +45,9 @@ fn status(args: Vec<OsString>, built_for: Option<TargetName>) -> u8 {
             0
         }
         Ok(front::Command::KvmOk) => {
-            print("KVM is not implemented in Proteus yet: guests are translated on any host\n");
-            1
+            let (text, usable) = kvm_ok();
+            print(&text);
+            u8::from(!usable)
         }
         Err((text, 0)) => {
             print(&text);
@@ -57,6 +58,23 @@ fn status(args: Vec<OsString>, built_for: Option<TargetName>) -> u8 {
             status
         }
     }
+}
+
+/// Whether KVM can be used here, in words, and what it lacks.
+fn kvm_ok() -> (String, bool) {
+    let no = |e: proteus_kvm::Error| (format!("KVM cannot be used: {e}\n"), false);
+    let capabilities = match proteus_kvm::Host::open().and_then(|host| host.capabilities()) {
+        Ok(capabilities) => capabilities,
+        Err(e) => return no(e),
+    };
+    let mut text = String::from("KVM can be used\n");
+    for c in &capabilities {
+        match c.there {
+            true => text.push_str(&format!("  has   {}\n", c.name)),
+            false => text.push_str(&format!("  lacks {}: {}\n", c.name, c.without)),
+        }
+    }
+    (text, true)
 }
 
 /// `qemu-system-*`.

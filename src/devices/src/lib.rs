@@ -5,6 +5,7 @@
 
 use proteus_model::DeviceType;
 
+pub mod display;
 pub mod flash;
 pub mod fw_cfg;
 pub mod gpio;
@@ -38,19 +39,29 @@ pub static REGISTRY: &[&DeviceType] = &[
     &virtio::net::VIRTIO_NET_PCI,
     &virtio::rng::VIRTIO_RNG_DEVICE,
     &virtio::rng::VIRTIO_RNG_PCI,
+    &fw_cfg::io::FW_CFG_IO,
     &fw_cfg::mmio::FW_CFG_MMIO,
+    &display::vga::VGA,
     &flash::cfi::CFI_PFLASH01,
+    &ide::piix4::PIIX3_IDE,
     &ide::piix4::PIIX4_IDE,
     &intc::gicv2::ARM_GIC_V2,
     &intc::gicv3::ARM_GIC_V3,
     &intc::i8259::I8259_PAIR,
+    &intc::ioapic::IOAPIC,
     &rtc::mc146818::MC146818RTC,
     &rtc::pl031::PL031,
     &gpio::pl061::PL061,
     &pci::gt64120::GT64120,
+    &pci::i440fx::I440FX,
+    &misc::isa_debug_exit::ISA_DEBUG_EXIT,
     &misc::malta_fpga::MALTA_FPGA,
+    &isa::i8042::I8042,
+    &isa::debugcon::ISA_DEBUGCON,
+    &isa::piix4::PIIX3_ISA,
     &isa::piix4::PIIX4_ISA,
     &isa::piix4_pm::PIIX4_PM,
     &net::pcnet::PCNET,
+    &misc::pvpanic::PVPANIC,
     &misc::unimplemented::UNIMPLEMENTED_DEVICE,
 ];

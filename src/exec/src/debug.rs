@@ -78,7 +78,7 @@ impl<T: Target> Inspect for Core<T> {
 
 /// Calls `f` for the pieces of `len` bytes at `address` that lie in one page each, until one fails;
 /// gives the bytes done.
-pub(crate) fn by_page(address: u64, len: usize, mut f: impl FnMut(u64, Range<usize>) -> Option<()>) -> usize {
+pub fn by_page(address: u64, len: usize, mut f: impl FnMut(u64, Range<usize>) -> Option<()>) -> usize {
     let mut done = 0;
     while done < len {
         let at = address.wrapping_add(done as u64);

@@ -43,6 +43,8 @@ pub enum Pause {
     Shutdown,
     /// The guest says that it has crashed.
     Panic,
+    /// A core cannot go on, for a reason that is none of the guest's.
+    InternalError,
 }
 
 /// Why the machine ends or is reset.

@@ -8,7 +8,7 @@ use crate::core::InstructionClock;
 use crate::cpu::Stop;
 use crate::vcpu::Vcpu;
 use parking_lot::{Condvar, Mutex};
-use proteus_model::{CoreId, Machine, SystemRequest};
+use proteus_model::{CoreId, CoreLines, Machine, SystemRequest};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -227,6 +227,10 @@ fn core_thread(mut cpu: Box<dyn Vcpu>, flags: &Flags) -> Box<dyn Vcpu> {
     // from going on.
     loop {
         lines.take_kick();
+        // Nobody would kick it again.
+        if !cpu.bounded() && quit.load(SeqCst) {
+            break;
+        }
         let stop = cpu.run(SLICE);
         match stop {
             Stop::Budget | Stop::Kicked => {
@@ -323,6 +327,17 @@ pub fn run_turns(machine: &Arc<Machine>, cpus: &mut [Box<dyn Vcpu>], bell: &Bell
 /// How long a single step may wait for an interrupt before whoever asked for it is listened to.
 const PATIENCE: Duration = Duration::from_millis(10);
 
+/// How long the other cores run before a step of one, where they do not count instructions.
+const MOMENT: Duration = Duration::from_micros(100);
+
+/// Kicks a core when so much time has passed.
+fn kick_after(lines: Arc<CoreLines>, time: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        lines.kick();
+    });
+}
+
 /// A debugger's single step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step {
@@ -400,6 +415,9 @@ fn run_others(machine: &Machine, cpus: &mut [Box<dyn Vcpu>], but: usize, icount:
         cpu.lines().take_kick();
         let before = cpu.retired();
         cpu.set_clock(icount.map(|i| InstructionClock { shift: i.shift, base: now, from: before }));
+        if !cpu.bounded() {
+            kick_after(cpu.lines().clone(), MOMENT);
+        }
         let stop = cpu.run(SLICE);
         if let Some(icount) = icount {
             clock.set(now + ((cpu.retired() - before) << icount.shift));

@@ -23,6 +23,10 @@ pub trait Vcpu: Send {
     fn system(&self) -> &Arc<System>;
     /// Runs at most `budget` instructions; see [`Cpu::run`].
     fn run(&mut self, budget: i64) -> Stop;
+    /// Whether [`Vcpu::run`] obeys its budget. One that does not runs until it is kicked.
+    fn bounded(&self) -> bool {
+        true
+    }
     /// How virtual time follows from the instructions that it executes, where it does.
     fn set_clock(&mut self, clock: Option<InstructionClock>);
     /// Instructions executed up to the end of the last run.

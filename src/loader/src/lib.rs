@@ -5,6 +5,7 @@
 //! [`LoadError`] of one line that names the file and what was found.
 #![forbid(unsafe_code)]
 
+pub mod acpi;
 pub mod compressed;
 mod elf;
 mod error;
@@ -15,6 +16,8 @@ mod plan;
 #[cfg(test)]
 mod tests;
 mod uimage;
+pub mod x86;
+pub mod x86_direct;
 
 pub use elf::{ElfImage, ElfSegment};
 pub use error::{Defect, LoadError};

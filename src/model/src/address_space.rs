@@ -286,7 +286,9 @@ fn mapping(piece: &Piece, at: u64) -> Mapping<'_> {
     let len_left = (piece.last - at).saturating_add(1);
     match &piece.what {
         What::Ram { region, offset, read_only, writes_to } => {
-            Mapping::Ram { region, offset: offset + within, len_left, read_only: *read_only, writes_to: writes_to.map(|t| (t, within)) }
+            // Memory that stands in for writes too leaves none to its device.
+            let writes_to = writes_to.filter(|_| *read_only).map(|t| (t, within));
+            Mapping::Ram { region, offset: offset + within, len_left, read_only: *read_only, writes_to }
         }
         What::Device(target) => Mapping::Device { target: *target, offset: within, len_left },
     }

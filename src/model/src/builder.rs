@@ -1,6 +1,7 @@
 //! Puts a machine together.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::address_space::{DeviceTarget, Placement, Plane, SpaceBuilder, SpaceError, What};
@@ -83,6 +84,7 @@ pub struct MachineBuilder {
     pub(crate) clock: Arc<Clock>,
     pub(crate) entropy: EntropySource,
     pub(crate) wall_base: u64,
+    pub(crate) messages: Option<Range<u64>>,
     pub(crate) space: SpaceBuilder,
     pub(crate) regions: Vec<Arc<Region>>,
     pub(crate) infos: Vec<DeviceInfo>,
@@ -100,6 +102,7 @@ impl MachineBuilder {
             clock: Arc::new(Clock::virtual_time()),
             entropy: EntropySource::Seeded(0),
             wall_base: 0,
+            messages: None,
             space: SpaceBuilder::new(),
             regions: Vec::new(),
             infos: Vec::new(),
@@ -123,6 +126,13 @@ impl MachineBuilder {
     /// Sets wall-clock time at virtual time zero, in nanoseconds since 1970.
     pub fn wall_clock(&mut self, unix_ns: u64) -> &mut Self {
         self.wall_base = unix_ns;
+        self
+    }
+
+    /// DMA stores of 32 bits to these addresses are interrupt messages; see
+    /// [`Machine::set_message_sink`].
+    pub fn messages(&mut self, addresses: Range<u64>) -> &mut Self {
+        self.messages = Some(addresses);
         self
     }
 

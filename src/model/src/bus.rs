@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use crate::address_space::{DeviceTarget, Mapping, Placement, Plane, SpaceBuilder, What};
 use crate::builder::{Backend, DeviceInfo, Sink};
-use crate::device::{Bus, Device, Event, Services, SystemRequest, WindowKind};
+use crate::device::{Bus, Device, Direct, Event, Picture, Services, SystemRequest, WindowKind};
 use crate::machine::{HostEvent, HostEventKind, Machine, count};
 use crate::port::BlockPort;
 use crate::split;
@@ -64,7 +64,7 @@ pub(crate) struct World {
     /// Windows that are nowhere because their place is taken, by device and number, and the place.
     waiting: BTreeMap<(u32, usize), u64>,
     /// Windows whose reads go to their backing memory.
-    direct: BTreeSet<(u32, usize)>,
+    direct: BTreeMap<(u32, usize), Direct>,
     entropy: u64,
     /// Pins of devices that are being reset reach nobody.
     resetting: bool,
@@ -94,7 +94,7 @@ impl World {
             backlogged: BTreeSet::new(),
             space,
             waiting: BTreeMap::new(),
-            direct: BTreeSet::new(),
+            direct: BTreeMap::new(),
             entropy: seed,
             resetting: false,
         }
@@ -396,7 +396,7 @@ impl Locked<'_> {
                     if !matches!(decl.kind, WindowKind::Sysreg(_)) {
                         self.world.placed_at(id, n).save(w);
                         self.world.waiting.get(&(id as u32, n)).copied().save(w);
-                        self.world.direct.contains(&(id as u32, n)).save(w);
+                        self.world.direct_of(id, n).save(w);
                     }
                 }
             });
@@ -413,6 +413,11 @@ impl Locked<'_> {
         if let Some(device) = self.world.slots.get(id.0 as usize).and_then(|s| s.device.as_ref()) {
             device.save(w);
         }
+    }
+
+    /// What a display shows of a device.
+    pub fn picture(&self, id: DeviceId) -> Option<Picture> {
+        self.world.slots.get(id.0 as usize)?.device.as_ref()?.picture()
     }
 
     /// Loads what [`Locked::save`] wrote.
@@ -451,7 +456,7 @@ impl Locked<'_> {
                 }
                 for (n, decl) in info.ty.windows.iter().enumerate() {
                     if !matches!(decl.kind, WindowKind::Sysreg(_)) {
-                        let (mut at, mut waits, mut direct) = (None, None, false);
+                        let (mut at, mut waits, mut direct) = (None, None, Direct::Off);
                         at.load(r)?;
                         waits.load(r)?;
                         direct.load(r)?;
@@ -478,7 +483,7 @@ impl Locked<'_> {
 
     /// Puts windows where a snapshot has them. All leave their places before one comes to another's.
     /// A place that cannot be is the error, and then nothing is moved.
-    fn place_loaded(&mut self, windows: &[(usize, usize, Option<u64>, bool)], waiting: BTreeMap<(u32, usize), u64>) -> Result<(), u64> {
+    fn place_loaded(&mut self, windows: &[(usize, usize, Option<u64>, Direct)], waiting: BTreeMap<(u32, usize), u64>) -> Result<(), u64> {
         let before = self.world.space.placements.clone();
         let moved: Vec<_> = windows.iter().filter(|(id, n, at, _)| self.world.placed_at(*id, *n) != *at).collect();
         for (id, n, ..) in &moved {
@@ -631,14 +636,15 @@ impl World {
     fn put(&mut self, machine: &Machine, id: usize, window: usize, base: u64) -> bool {
         let info = &machine.infos[id];
         let (decl, len) = (&info.ty.windows[window], info.ty.windows[window].size.get(&info.props));
-        let direct = info.backing[window].clone().filter(|_| self.direct.contains(&(id as u32, window)));
+        let region = info.backing[window].clone();
+        let direct = self.direct_of(id, window);
         let new = Placement {
             name: format!("{}.{}", info.name, decl.name),
             plane: Plane::of(decl.kind),
             base,
             len,
             priority: decl.priority,
-            what: stands_for(target(id, window), direct),
+            what: stands_for(target(id, window), region, direct),
         };
         let fits = len != 0 && base.checked_add(len - 1).is_some();
         let free = fits && !self.space.placements.iter().any(|p| p.excludes(&new));
@@ -676,19 +682,17 @@ impl World {
         })
     }
 
-    fn set_direct(&mut self, machine: &Machine, id: usize, window: usize, on: bool, backing: Option<Arc<crate::ram::Region>>) {
+    fn direct_of(&self, id: usize, window: usize) -> Direct {
+        self.direct.get(&(id as u32, window)).copied().unwrap_or_default()
+    }
+
+    fn set_direct(&mut self, machine: &Machine, id: usize, window: usize, direct: Direct, backing: Option<Arc<crate::ram::Region>>) {
         let target = target(id, window);
-        let Some(region) = backing else { return };
-        let key = (id as u32, window);
-        if self.direct.contains(&key) == on {
+        if backing.is_none() || self.direct_of(id, window) == direct {
             return;
         }
-        if on {
-            self.direct.insert(key);
-        } else {
-            self.direct.remove(&key);
-        }
-        let what = stands_for(target, on.then_some(region));
+        self.direct.insert((id as u32, window), direct);
+        let what = stands_for(target, backing, direct);
         for p in self.space.placements.iter_mut().filter(|p| p.belongs_to(target)) {
             p.what = what.clone();
         }
@@ -696,11 +700,12 @@ impl World {
     }
 }
 
-/// What a window puts at its addresses: the device, or memory that stands in for its reads.
-fn stands_for(target: DeviceTarget, direct: Option<Arc<crate::ram::Region>>) -> What {
-    match direct {
-        Some(region) => What::Ram { region, offset: 0, read_only: true, writes_to: Some(target) },
-        None => What::Device(target),
+/// What a window puts at its addresses: the device, or memory that stands in for it.
+fn stands_for(target: DeviceTarget, region: Option<Arc<crate::ram::Region>>, direct: Direct) -> What {
+    match (region, direct) {
+        (Some(region), Direct::Reads) => What::Ram { region, offset: 0, read_only: true, writes_to: Some(target) },
+        (Some(region), Direct::All) => What::Ram { region, offset: 0, read_only: false, writes_to: Some(target) },
+        _ => What::Device(target),
     }
 }
 
@@ -810,6 +815,9 @@ impl Services for Cx<'_> {
     }
 
     fn dma_write(&mut self, phys: u64, from: &[u8]) -> Result<(), BusFault> {
+        if let Some(sent) = self.machine.message(phys, from) {
+            return sent;
+        }
         self.dma(phys, from.len(), &mut |cx, mapping, range| {
             let (target, offset) = match mapping {
                 Mapping::Ram { writes_to: Some((target, offset)), .. } => (target, offset),
@@ -927,9 +935,9 @@ impl Services for Cx<'_> {
         self.world.move_window(self.machine, self.me, w.0, at)
     }
 
-    fn set_direct(&mut self, w: Window, on: bool) {
+    fn set_direct(&mut self, w: Window, direct: Direct) {
         let region = self.machine.infos[self.me].backing.get(w.0).cloned().flatten();
-        self.world.set_direct(self.machine, self.me, w.0, on, region);
+        self.world.set_direct(self.machine, self.me, w.0, direct, region);
     }
 
     fn guest_error(&mut self, what: fmt::Arguments<'_>) {

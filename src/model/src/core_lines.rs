@@ -1,5 +1,7 @@
 //! The wires that end at a core, and the way to get its attention.
 
+use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
@@ -41,6 +43,16 @@ pub struct CoreLines {
     asleep: AtomicBool,
     lock: Mutex<()>,
     wake: Condvar,
+    waker: OnceLock<Waker>,
+}
+
+/// What a kick does besides.
+struct Waker(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waker")
+    }
 }
 
 impl CoreLines {
@@ -75,10 +87,19 @@ impl CoreLines {
     /// Makes the core leave translated code at its next block, or wake up.
     pub fn kick(&self) {
         self.kick.store(1, Ordering::SeqCst);
+        if let Some(waker) = self.waker.get() {
+            waker.0();
+        }
         if self.asleep.load(Ordering::SeqCst) {
             let _guard = self.lock.lock();
             self.wake.notify_all();
         }
+    }
+
+    /// Sets what a kick calls once it is pending, for a core that does not see the flag while it
+    /// executes. Any thread may call it, with or without the device lock. False where there is one.
+    pub fn set_waker(&self, f: impl Fn() + Send + Sync + 'static) -> bool {
+        self.waker.set(Waker(Box::new(f))).is_ok()
     }
 
     /// Has the core been kicked since [`CoreLines::take_kick`]?

@@ -47,12 +47,28 @@ pub trait Device: State + Send {
         usize::MAX
     }
 
-    /// Memory that may stand in for reads of window `w` while direct reads are on (flash in its
-    /// read-array mode); see [`Services::set_direct`]. Its contents are saved with guest memory.
+    /// What a display shows of the device at present; none if it shows nothing, or is no display.
+    fn picture(&self) -> Option<Picture> {
+        None
+    }
+
+    /// Memory that may stand in for window `w`: for reads (flash in its read-array mode), or
+    /// altogether (a frame buffer); see [`Services::set_direct`]. Its contents are saved with guest memory.
     fn backing(&self, w: Window) -> Option<Arc<Region>> {
         let _ = w;
         None
     }
+}
+
+/// A picture of a display: three bytes a pixel (red, green, blue), line by line from the top.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Picture {
+    /// Pixels in a line.
+    pub width: u32,
+    /// Lines.
+    pub height: u32,
+    /// The pixels.
+    pub rgb: Vec<u8>,
 }
 
 /// What can happen to a device besides register accesses.
@@ -91,6 +107,8 @@ pub enum SystemRequest {
     Panic,
     /// The guest sleeps until something wakes it.
     Suspend,
+    /// A core cannot go on, for a reason that is none of the guest's.
+    InternalError,
     /// End the emulator with this exit code (test finishers, semihosting).
     Exit(u32),
 }
@@ -164,8 +182,8 @@ pub trait Services {
     /// comes to its place as soon as what took it has moved away.
     fn move_window(&mut self, w: Window, at: Option<u64>) -> Result<(), BusFault>;
 
-    /// Turns direct reads through [`Device::backing`] on or off for one of the device's windows.
-    fn set_direct(&mut self, w: Window, on: bool);
+    /// Says which accesses of one of the device's windows go to [`Device::backing`] directly.
+    fn set_direct(&mut self, w: Window, direct: Direct);
 
     /// Reports that the guest did something the datasheet forbids. Counted and rate-limited.
     fn guest_error(&mut self, what: fmt::Arguments<'_>);
@@ -225,6 +243,19 @@ pub enum WindowKind {
     PciConfig,
     /// System-register keys, from this first one on; they are not placed by the board.
     Sysreg(u32),
+}
+
+/// Which accesses of a window go to the memory that stands in for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, proteus_derive::State)]
+#[repr(u8)]
+pub enum Direct {
+    /// None: the device takes them all.
+    #[default]
+    Off,
+    /// Reads; the device takes writes.
+    Reads,
+    /// All of them.
+    All,
 }
 
 /// A plane of addresses that a device can access by [`Services::bus_read`].

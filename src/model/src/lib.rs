@@ -35,10 +35,11 @@ pub use builder::{BuildError, MachineBuilder, Sink};
 pub use clock::Clock;
 pub use core_lines::{CoreLines, Line};
 pub use device::{
-    AccessRule, Bus, Count, Device, DeviceType, Event, Narrow, PinDecl, PortDecl, PortKind, Services, SystemRequest, WindowDecl, WindowKind, WindowSize,
+    AccessRule, Bus, Count, Device, DeviceType, Direct, Event, Narrow, Picture, PinDecl, PortDecl, PortKind, Services, SystemRequest, WindowDecl, WindowKind,
+    WindowSize,
 };
 pub use fdt::{FdtHook, FdtNode, InterruptCells, NodeBuilder, Placed};
-pub use machine::{Counters, HostEvent, HostEventKind, Machine, PlacedWindow, PortSender};
+pub use machine::{Counters, HostEvent, HostEventKind, Machine, MessageSink, PlacedWindow, PortSender};
 pub use port::{BlockPort, CharPort, EntropySource, FramePort, HostEntropy};
 pub use property::{Default as PropertyDefault, PropError, PropertyDecl, PropertyKind, Props, Value};
 pub use proteus_derive::{State, registers};

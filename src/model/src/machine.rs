@@ -1,6 +1,7 @@
 //! The machine: devices behind one lock, and everything between them, the cores and the host.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -12,7 +13,7 @@ use crate::builder::{Backend, BuildError, DeviceInfo, MachineBuilder, Sink};
 use crate::bus::{Locked, World};
 use crate::clock::Clock;
 use crate::core_lines::CoreLines;
-use crate::device::{Bus, DeviceType, Event, SystemRequest, WindowKind};
+use crate::device::{Bus, DeviceType, Event, Picture, SystemRequest, WindowKind};
 use crate::fdt::{NodeBuilder, Placed};
 use crate::port::{EntropySource, HostEntropy};
 use crate::property::Props;
@@ -177,6 +178,9 @@ impl Flow {
     }
 }
 
+/// Takes an interrupt message: address and data.
+pub type MessageSink = Box<dyn Fn(u64, u32) + Send + Sync>;
+
 type Waker = RwLock<Option<Box<dyn Fn() + Send + Sync>>>;
 
 fn wake(waker: &Waker) {
@@ -219,6 +223,8 @@ pub struct Machine {
     requests: Mutex<VecDeque<SystemRequest>>,
     alarm_waker: Waker,
     event_waker: Waker,
+    messages: Option<Range<u64>>,
+    message_sink: RwLock<Option<MessageSink>>,
     pub(crate) wall_base: AtomicU64,
     pub(crate) host_entropy: Option<HostEntropy>,
     pub(crate) counters: AtomicCounters,
@@ -248,6 +254,8 @@ impl Machine {
             requests: Mutex::default(),
             alarm_waker: RwLock::default(),
             event_waker: RwLock::default(),
+            messages: builder.messages,
+            message_sink: RwLock::default(),
             wall_base: AtomicU64::new(builder.wall_base),
             host_entropy,
             counters: AtomicCounters::default(),
@@ -462,6 +470,28 @@ impl Machine {
         *self.event_waker.write() = Some(Box::new(f));
     }
 
+    /// Sets what takes interrupt messages: 32-bit DMA stores to the addresses that the board declared
+    /// for them ([`MachineBuilder::messages`]). It is called with the device lock held, so it must not
+    /// call back into the machine.
+    pub fn set_message_sink(&self, sink: MessageSink) {
+        *self.message_sink.write() = Some(sink);
+    }
+
+    /// Sends an interrupt message, where `phys` is an address for them; `None` where it is none.
+    pub(crate) fn message(&self, phys: u64, bytes: &[u8]) -> Option<Result<(), BusFault>> {
+        if !self.messages.as_ref().is_some_and(|m| m.contains(&phys)) {
+            return None;
+        }
+        let (Ok(data), true) = (<[u8; 4]>::try_from(bytes), phys.is_multiple_of(4)) else { return Some(Err(BusFault::BadWidth)) };
+        Some(match self.message_sink.read().as_deref() {
+            Some(send) => {
+                send(phys, u32::from_le_bytes(data));
+                Ok(())
+            }
+            None => Err(BusFault::Unmapped),
+        })
+    }
+
     /// Puts an event from outside into the queue; any thread may. Nothing else enters.
     pub fn post(&self, event: HostEvent) {
         self.queue.lock().push_back(event);
@@ -567,6 +597,12 @@ impl Machine {
         let mut w = Writer::new();
         self.with(|b| b.save_device(device, &mut w));
         w.finish()
+    }
+
+    /// What the display of a device shows at present, or of the first that shows anything.
+    pub fn picture(&self, device: Option<DeviceId>) -> Option<Picture> {
+        let all = (0..self.infos.len() as u32).map(DeviceId);
+        self.with(|b| all.filter(|id| device.is_none_or(|d| d == *id)).find_map(|id| b.picture(id)))
     }
 
     /// The whole machine as a tree of names and values.

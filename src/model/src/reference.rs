@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::ram::Region;
 use crate::{
-    AccessRule, Bus, BusFault, CoreId, Count, Device, DeviceType, Event, FdtHook, Inspector, PinDecl, PortDecl, PortKind, PropertyDecl, PropertyDefault,
-    PropertyKind, Props, Reader, Services, State, StateError, SystemRequest, Width, Window, WindowDecl, Writer, registers,
+    AccessRule, Bus, BusFault, CoreId, Count, Device, DeviceType, Direct, Event, FdtHook, Inspector, PinDecl, PortDecl, PortKind, PropertyDecl,
+    PropertyDefault, PropertyKind, Props, Reader, Services, State, StateError, SystemRequest, Width, Window, WindowDecl, Writer, registers,
 };
 
 registers! {
@@ -287,11 +287,14 @@ pub static BRIDGE: DeviceType = DeviceType {
     ..DeviceType::new("bridge", "Bridge", |_| Ok(Box::new(Bridge { latch: 0 })))
 };
 
-/// Memory that is read directly until a write to it, as flash in its read-array mode.
+/// Memory that is read directly until a write to it, as flash in its read-array mode; as a frame
+/// buffer it takes writes too.
 #[derive(State)]
 pub struct Flash {
     #[state(skip)]
     array: Arc<Region>,
+    #[state(skip)]
+    frame_buffer: bool,
     command: u8,
 }
 
@@ -304,7 +307,14 @@ impl Device for Flash {
         Ok(())
     }
     fn settle(&mut self, cx: &mut dyn Services) {
-        cx.set_direct(Window(0), self.command == 0);
+        cx.set_direct(
+            Window(0),
+            match self.command {
+                _ if self.frame_buffer => Direct::All,
+                0 => Direct::Reads,
+                _ => Direct::Off,
+            },
+        );
     }
     fn backing(&self, _: Window) -> Option<Arc<Region>> {
         Some(self.array.clone())
@@ -315,6 +325,14 @@ pub static FLASH: DeviceType = DeviceType {
     windows: &[WindowDecl::mmio("array", 0x2000, AccessRule::new(Width::B1, Width::B4))],
     ..DeviceType::new("flash", "Flash", |props| {
         let array = Region::new("flash", 0x2000).map_err(|e| props.refuse(e.to_string()))?;
-        Ok(Box::new(Flash { array, command: 0 }))
+        Ok(Box::new(Flash { array, frame_buffer: false, command: 0 }))
+    })
+};
+
+pub static FRAME_BUFFER: DeviceType = DeviceType {
+    windows: FLASH.windows,
+    ..DeviceType::new("frame-buffer", "Frame buffer", |props| {
+        let array = Region::new("frame-buffer", 0x2000).map_err(|e| props.refuse(e.to_string()))?;
+        Ok(Box::new(Flash { array, frame_buffer: true, command: 0 }))
     })
 };

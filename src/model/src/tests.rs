@@ -195,6 +195,20 @@ fn direct_reads_come_from_memory_and_stay_with_a_snapshot() {
 }
 
 #[test]
+fn memory_that_stands_in_for_writes_too_leaves_the_device_none() {
+    let b = Bench::new(&FRAME_BUFFER, &[]);
+    let plain = || matches!(b.machine.space().find(0x1_0000_0010), Some(Mapping::Ram { read_only: false, writes_to: None, .. }));
+    assert!(plain());
+    let saved = b.machine.save();
+    b.write32("array", 0x10, 0x1234_5678);
+    assert_eq!((b.read32("array", 0x10), b.machine.counters().writes, b.machine.save() == saved), (0x1234_5678, 0, true));
+    b.machine.reset(Reset::Warm);
+    assert!(plain());
+    b.machine.load(&saved).unwrap();
+    assert!(plain());
+}
+
+#[test]
 fn events_survive_a_log() {
     let events = [
         HostEventKind::Bytes { port: 1, bytes: vec![1, 2, 3] },

@@ -50,6 +50,18 @@ impl Subject {
         self.look(read).unwrap_or_default()
     }
 
+    /// Writes what the display shows to a file, as a portable pixmap (PPM).
+    ///
+    /// # Errors
+    /// In the words of QMP.
+    pub(crate) fn screen_dump(&self, path: &str) -> Result<(), String> {
+        let machine = self.machine.upgrade().ok_or("the run is over")?;
+        let picture = machine.picture(None).ok_or("There is no console to take a screendump from, or it shows nothing")?;
+        let head = format!("P6\n{} {}\n255\n", picture.width, picture.height);
+        let written = File::create(Path::new(path)).and_then(|mut f| f.write_all(head.as_bytes()).and_then(|()| f.write_all(&picture.rgb)));
+        written.map_err(|e| format!("Could not write '{path}': {}", os_text(&e)))
+    }
+
     /// Writes guest memory to a file; see [`Subject::memory`]. The cores stand still meanwhile.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod chart;
 mod debugger;
 mod machine;
 mod report;
+mod x86;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +27,8 @@ use report::Report;
 struct Arguments {
     /// Cases to run; none means all but those with a debugger, `gdb` all of these. `--list` prints them.
     cases: Vec<String>,
-    /// The guest: arm64, mipsel or mips64el.
+    /// The guest: arm64, mipsel or mips64el; or x86, which is our own under KVM, with figures of
+    /// its own: start, speed of ring 3, memory.
     #[arg(long, default_value = "arm64")]
     guest: String,
     /// How often each emulator runs each case.
@@ -84,6 +86,9 @@ fn main() -> ExitCode {
 
 /// Measures and reports; `false` if the two did not compute the same.
 fn run(arguments: &Arguments) -> Result<bool, machine::Error> {
+    if arguments.guest == "x86" {
+        return x86::run(arguments.proteus.as_deref(), arguments.runs, std::time::Duration::from_secs(arguments.limit));
+    }
     let cases = cases::chosen(&arguments.cases)?;
     let image = GuestImage::find(&arguments.guest)?;
     let words = |extra: &str| -> Vec<String> { arguments.add.split_whitespace().chain(extra.split_whitespace()).map(str::to_owned).collect() };

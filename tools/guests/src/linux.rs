@@ -71,6 +71,21 @@ const PORTS: &[Port] = &[
             leaves_out: &["litmus"],
         },
     },
+    Port {
+        architecture: "amd64",
+        kernel: "linux-image-cloud-amd64",
+        image: "bzImage",
+        // Linux's Documentation/arch/x86/boot: the magic number of the setup header.
+        magic: (0x202, b"HdrS", "a bzImage"),
+        // Those of microvm, and of pc.
+        modules: &["?virtio_mmio", "?ata_piix", "?sd_mod", "?sr_mod", "?isofs"],
+        compiler: CrossCompiler {
+            program: "x86_64-linux-gnu-gcc",
+            packages: "gcc (on a host of x86-64; elsewhere gcc-x86-64-linux-gnu and libc6-dev-amd64-cross)",
+            flags: &["-march=x86-64"],
+            leaves_out: &["litmus"],
+        },
+    },
 ];
 
 /// The Malta board: its Ethernet controller, the PIIX4's IDE, disks and CD-ROMs on it.

@@ -175,9 +175,17 @@ const MIPS64EL: [Guest; 4] = linux!(
     ["bench-chase", "bench-getpid", "bench-int", "bench-matmul", "bench-pipe", "fs-churn", "net-xfer"]
 );
 
+const AMD64: [Guest; 4] = linux!(
+    "amd64",
+    Package::DependencyOf { of: "linux-image-cloud-amd64", prefix: "linux-image-" },
+    "bzImage",
+    ["bench-chase", "bench-getpid", "bench-int", "bench-matmul", "bench-pipe", "fs-churn", "net-xfer"]
+);
+
 /// The guests by architecture; in each list a guest comes after those it needs.
-const LISTS: [&[Guest]; 7] = [
+const LISTS: [&[Guest]; 8] = [
     &ARM64,
+    &AMD64,
     &MIPSEL,
     &MIPS64EL,
     &malta_u_boot!("mipsel"),

@@ -303,7 +303,7 @@ option! {
 option! {
     /// The board's graphics card: none
     Vga: "vga" => "none", |draft, text| {
-        draft.config.vga = Some(text.to_string()).filter(|kind| kind != "none");
+        draft.config.vga = Some(text.to_string());
     }
 }
 

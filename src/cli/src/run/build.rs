@@ -13,7 +13,7 @@ use proteus_model::{Clock, EntropySource, SystemRequest};
 use proteus_monitor::{Monitor, Rom, Subject};
 
 use super::chardevs::{Binding, Consoles};
-use super::cores::{Plan, Processors};
+use super::cores::{Executor, IRQCHIP, Plan, Processors};
 use super::devices::{self, Backends, Peer};
 use super::endings::Control;
 use super::monitor::{self, About};
@@ -56,13 +56,8 @@ pub struct Emulator {
 }
 
 /// The board of the command line.
-pub fn board(config: &Config, target: Option<TargetName>) -> Result<&'static Board, UsageError> {
+pub fn board(config: &Config) -> Result<&'static Board, UsageError> {
     let program = &config.program;
-    if target == Some(TargetName::X86_64) {
-        return Err(
-            Problem::new("the target x86_64 is not implemented yet; there are aarch64, arm, mips, mipsel, mips64 and mips64el").at(program, "this program")
-        );
-    }
     let Some(name) = &config.machine else {
         let text = "No machine specified, and there is no default\nUse -machine help to list supported machines";
         return Err(UsageError { program: program.clone(), message: text.into() });
@@ -93,23 +88,32 @@ fn architecture(config: &Config, target: Option<TargetName>, board: &Board) -> R
 }
 
 /// Refuses what has been understood and leads nowhere yet.
-fn refuse_missing(config: &Config) -> Result<(), UsageError> {
+fn refuse_missing(config: &Config, board: &Board) -> Result<(), UsageError> {
     let fail = |at: &str, text: &str| Err(Problem::new(text).at(&config.program, at));
     let missing = |at: &str| fail(at, "understood by QEMU, not yet implemented in Proteus");
     let paired: &[(bool, &str)] = &[
         (config.loadvm.is_some(), "-loadvm"),
         (config.incoming.is_some(), "-incoming"),
         (config.daemonize, "-daemonize"),
-        (config.boot != Boot::default(), "-boot"),
         (config.messages != Messages::default(), "-msg"),
         (config.memory.slots > 0 || config.memory.max_size.is_some(), "-m slots,maxmem"),
     ];
     if let Some((_, at)) = paired.iter().find(|(given, _)| *given) {
         return missing(at);
     }
+    if config.boot != Boot::default() && !board.takes.contains(&"-boot") {
+        return fail("-boot", &format!("the firmware of {} takes no boot order", board.name));
+    }
+    if config.boot.once.is_some() || config.boot.strict.is_some() {
+        return fail("-boot", "once= and strict= are not implemented; give order= and menu=");
+    }
     devices::check_objects(config)?;
-    if let Some(vga) = &config.vga {
-        return fail(&format!("-vga {}", shorten(vga)), "there is no graphics card yet; give none");
+    match config.vga.as_deref() {
+        None => {}
+        Some("none") => {}
+        Some("std") if board.takes.contains(&"-vga") => {}
+        Some(vga) if board.takes.contains(&"-vga") => return fail(&format!("-vga {}", shorten(vga)), "there are std and none"),
+        Some(vga) => return fail(&format!("-vga {}", shorten(vga)), &format!("{} has no graphics card; give none", board.name)),
     }
     if let Some(display) = config.display.as_ref().filter(|d| d.kind != "none") {
         return fail(&format!("-display {}", shorten(&display.kind)), "there is no display yet; give none");
@@ -130,6 +134,24 @@ fn refuse_missing(config: &Config) -> Result<(), UsageError> {
     Ok(())
 }
 
+/// The BIOS of the graphics card.
+const GRAPHICS_BIOS: &str = "vgabios-stdvga.bin";
+/// Where Debian's packages have firmware.
+const FIRMWARE_DIRS: [&str; 2] = ["/usr/share/seabios", "/usr/share/qemu"];
+
+/// The board's own firmware, which is not built in: from the directories of `-L`, or where packages
+/// have it.
+fn own_firmware(config: &Config, board: &Board, name: &str) -> Result<Firmware, UsageError> {
+    let packaged = FIRMWARE_DIRS.iter().map(PathBuf::from);
+    let path = config.data_dirs.iter().cloned().chain(packaged).map(|dir| dir.join(name)).find(|p| p.exists());
+    let Some(path) = path else {
+        let text = format!("{name} is not in {}\nInstall Debian's package seabios, or give -L DIRECTORY or -bios FILE", FIRMWARE_DIRS.join(" or "));
+        return Err(Problem(text).at(&config.program, &format!("-machine {}", board.name)));
+    };
+    let bytes = read_file(&path, LARGEST_FIRMWARE).map_err(|e| Problem(e.to_string()).at(&config.program, &format!("-machine {}", board.name)))?;
+    Ok(Firmware { name: path.display().to_string(), bytes })
+}
+
 /// A file of the command line; a bare name is looked for in the directories of `-L` too.
 fn find_firmware(config: &Config, path: &Path) -> PathBuf {
     let bare = path.components().count() == 1;
@@ -147,6 +169,9 @@ fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConf
     }
     let mut b = BoardConfig::new(plan.board_cpu(), plan.cores, memory);
     b.properties = config.machine_properties.0.clone();
+    if plan.executor == Executor::Kvm {
+        b.properties.retain(|(key, _)| key != IRQCHIP);
+    }
     let fail = |at: &str, e: proteus_loader::LoadError| Problem(e.to_string()).at(program, at);
     if let Some(path) = &config.kernel {
         b.kernel = Some(load_kernel_file(path, memory).map_err(|e| fail("-kernel", e))?);
@@ -163,6 +188,15 @@ fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConf
         b.firmware = Some(Firmware { name: path.display().to_string(), bytes });
     }
     b.uuid = config.uuid;
+    if let (None, Some(name)) = (&config.firmware, board.firmware) {
+        b.firmware = Some(own_firmware(config, board, name)?);
+    }
+    b.graphics = board.takes.contains(&"-vga") && (config.vga.as_deref() == Some("std") || config.vga.is_none() && !config.nodefaults);
+    if b.graphics {
+        b.graphics_rom = Some(own_firmware(config, board, GRAPHICS_BIOS)?);
+    }
+    b.boot_order = config.boot.order.clone();
+    b.boot_menu = config.boot.menu == Some(true);
     for item in &config.fw_cfg {
         let at = format!("-fw_cfg {}", shorten(&item.name));
         let contents = match &item.contents {
@@ -227,8 +261,8 @@ pub fn seeds(seed: Option<u64>, repeatable: bool) -> Seeds {
 /// Builds everything. Nothing runs yet.
 pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, UsageError> {
     let program = &config.program;
-    let board = board(config, target)?;
-    refuse_missing(config)?;
+    let board = board(config)?;
+    refuse_missing(config, board)?;
     let plan = Plan::new(config, board, architecture(config, target, board)?)?;
     let mut b = board_config(config, board, &plan)?;
     let mut storage = Storage::open(config, board)?;
@@ -282,7 +316,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         }
     });
     let semihosting = Host::answering(config, &consoles, &built, memory, wall_clock, &control)?;
-    let Processors { cores: mut cpus, describe } = plan.build(program, &built, semihosting);
+    let Processors { cores: mut cpus, describe } = plan.build(program, &built, semihosting)?;
     built.load().map_err(|e| Problem(e.to_string()).at(program, &format!("-machine {}", board.name)))?;
     cpus.iter_mut().for_each(|cpu| cpu.reset());
     let chardevs = Arc::new(consoles.all);

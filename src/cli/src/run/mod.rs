@@ -193,6 +193,10 @@ impl Run<'_> {
             SystemRequest::Reset => self.reset(Cause::GuestReset),
             // The cores sleep until an interrupt, as after WFI.
             SystemRequest::Suspend => None,
+            SystemRequest::InternalError => {
+                self.pause(Pause::InternalError);
+                None
+            }
             SystemRequest::Panic => self.panicked(actions.panic),
         }
     }
@@ -280,7 +284,7 @@ impl Run<'_> {
         e.cpus.iter_mut().for_each(|cpu| cpu.reset());
         e.control.tell(RunEvent::Reset(cause));
         // What had stopped for good can run again.
-        if let Some(RunState::Paused(Pause::Shutdown | Pause::Panic)) = self.paused {
+        if let Some(RunState::Paused(Pause::Shutdown | Pause::Panic | Pause::InternalError)) = self.paused {
             self.paused = Some(RunState::Paused(Pause::Asked));
         }
         None

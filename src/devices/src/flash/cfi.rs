@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use proteus_model::ram::Region;
 use proteus_model::{
-    AccessRule, BusFault, Device, DeviceType, FdtHook, PortDecl, PortKind, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Reset, Services,
-    State, Width, Window, WindowDecl, WindowKind, WindowSize,
+    AccessRule, BusFault, Device, DeviceType, Direct, FdtHook, PortDecl, PortKind, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Reset,
+    Services, State, Width, Window, WindowDecl, WindowKind, WindowSize,
 };
 
 const ARRAY: Window = Window(0);
@@ -364,7 +364,7 @@ impl Device for Cfi {
     }
 
     fn settle(&mut self, cx: &mut dyn Services) {
-        cx.set_direct(ARRAY, self.mode == Mode::Array);
+        cx.set_direct(ARRAY, if self.mode == Mode::Array { Direct::Reads } else { Direct::Off });
     }
 
     fn reset(&mut self, cx: &mut dyn Services, kind: Reset) {

@@ -1,9 +1,10 @@
 //! QEMU's firmware configuration device, as its documentation (docs/specs/fw_cfg) describes it:
-//! a store of items by number, and among them files by name. Transports: [`mmio`].
+//! a store of items by number, and among them files by name. Transports: [`mmio`] and [`io`].
 //!
 //! Left out: items that the guest may write, and writes through the data register, which QEMU no
 //! longer takes either.
 
+pub mod io;
 pub mod mmio;
 
 use std::sync::Arc;
@@ -35,6 +36,8 @@ const DMA_WRITE: u32 = 16;
 
 /// Well-known items besides files, for boards.
 pub mod key {
+    /// Bytes of memory, 8 bytes.
+    pub const RAM_SIZE: u16 = 0x03;
     /// Number of cores, 2 bytes.
     pub const NB_CPUS: u16 = 0x05;
     /// The machine's UUID: 16 bytes, in the order of its text.
@@ -49,14 +52,22 @@ pub mod key {
     pub const INITRD_SIZE: u16 = 0x0b;
     /// Boot menu: 0 or 1, 2 bytes.
     pub const BOOT_MENU: u16 = 0x0e;
+    /// Most cores that there may be, 2 bytes.
+    pub const MAX_CPUS: u16 = 0x0f;
+    /// Whether interrupt 0 is input 2 of the I/O APIC (x86), 4 bytes.
+    pub const IRQ0_OVERRIDE: u16 = 0x8002;
     /// The kernel.
     pub const KERNEL_DATA: u16 = 0x11;
     /// The initial RAM disk.
     pub const INITRD_DATA: u16 = 0x12;
+    /// Address of the command line, 4 bytes.
+    pub const CMDLINE_ADDR: u16 = 0x13;
     /// Length of the command line with its end, 4 bytes.
     pub const CMDLINE_SIZE: u16 = 0x14;
     /// The command line and a zero.
     pub const CMDLINE_DATA: u16 = 0x15;
+    /// Address of the kernel's set-up part (x86), 4 bytes.
+    pub const SETUP_ADDR: u16 = 0x16;
     /// Length of the kernel's set-up part (x86), 4 bytes.
     pub const SETUP_SIZE: u16 = 0x17;
     /// The kernel's set-up part (x86).

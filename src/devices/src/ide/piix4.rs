@@ -1,4 +1,5 @@
-//! IDE controller of the Intel 82371AB (PIIX4), function 1 (datasheet, order 290562, chapter 4).
+//! IDE controller of the Intel 82371AB (PIIX4), function 1 (datasheet, order 290562, chapter 4), and
+//! of the 82371SB (PIIX3, order 290550), which has no Ultra DMA.
 //!
 //! Two channels at the ports that all PCs have, a bus master each, and interrupts 14 and 15. A
 //! channel's ports answer while its IDETIM has bit 15 set and the function's command register
@@ -51,8 +52,13 @@ const PAUSE: Ns = 1000;
 
 /// Mass storage, IDE, with a bus master, at the ports of old. It has no interrupt pin: its
 /// interrupts are 14 and 15.
-static HEADER: Header =
-    Header { bars: &[Bar { index: 4, window: BUS_MASTER_WINDOW, size: 16, kind: BarKind::Io }], ..Header::new(0x8086, 0x7111, 1, 0x01_01_80) };
+static HEADER: Header = header(0x7111, 1);
+static PIIX3_HEADER: Header = header(0x7010, 0);
+
+const fn header(device: u16, revision: u8) -> Header {
+    const BARS: &[Bar] = &[Bar { index: 4, window: BUS_MASTER_WINDOW, size: 16, kind: BarKind::Io }];
+    Header { bars: BARS, ..Header::new(0x8086, device, revision, 0x01_01_80) }
+}
 
 /// Names of a unit's properties.
 struct Names {
@@ -118,7 +124,7 @@ struct Piix4Ide {
 }
 
 impl Piix4Ide {
-    fn new(props: &Props) -> Result<Piix4Ide, PropError> {
+    fn new(header: &'static Header, props: &Props) -> Result<Piix4Ide, PropError> {
         let drive = |unit: usize| -> Result<Drive, PropError> {
             let names = &NAMES[unit];
             let cdrom = match props.str(names.media) {
@@ -139,11 +145,12 @@ impl Piix4Ide {
             }))
         };
         let channels = [Channel::new([drive(0)?, drive(1)?]), Channel::new([drive(2)?, drive(3)?])];
-        let mut function = Function::new(&HEADER);
+        let mut function = Function::new(header);
         // Status: takes addresses at medium speed, and transfers back to back.
         function.preset(0x06, 0x80);
         function.preset(0x07, 0x02);
-        for (at, mask) in WRITABLE {
+        let ultra = header.device == HEADER.device;
+        for (at, mask) in WRITABLE.iter().filter(|(at, _)| *at < UDMACTL || ultra) {
             function.set_writable(*at as usize, *mask);
         }
         Ok(Piix4Ide { function, channels, masters: Default::default(), resume: [None; 2] })
@@ -318,7 +325,19 @@ pub static PIIX4_IDE: DeviceType = DeviceType {
     alarms: Count::Fixed(2),
     registers: &[CONFIG, COMMAND_BLOCK, CONTROL_BLOCK, COMMAND_BLOCK, CONTROL_BLOCK, BUS_MASTER],
     example: &[("drive0", "hd"), ("drive2", "cd"), ("drive2-media", "cdrom"), ("drive3", "ro"), ("drive3-read-only", "on")],
-    ..DeviceType::new("piix4-ide", "IDE controller of the Intel PIIX4", |props| Ok(Box::new(Piix4Ide::new(props)?)))
+    ..DeviceType::new("piix4-ide", "IDE controller of the Intel PIIX4", |props| Ok(Box::new(Piix4Ide::new(&HEADER, props)?)))
+};
+
+/// The device type of the PIIX3, with the same windows, ports and pins.
+pub static PIIX3_IDE: DeviceType = DeviceType {
+    properties: PIIX4_IDE.properties,
+    windows: PIIX4_IDE.windows,
+    outputs: PIIX4_IDE.outputs,
+    ports: PIIX4_IDE.ports,
+    alarms: Count::Fixed(2),
+    registers: PIIX4_IDE.registers,
+    example: PIIX4_IDE.example,
+    ..DeviceType::new("piix3-ide", "IDE controller of the Intel PIIX3", |props| Ok(Box::new(Piix4Ide::new(&PIIX3_HEADER, props)?)))
 };
 
 /// Bytes, and words of 16 and 32 bits.

@@ -1,4 +1,6 @@
-//! PCI to ISA bridge: function 0 of the south bridge PIIX4 (Intel 82371AB, order number 290562).
+//! PCI to ISA bridge: function 0 of the south bridges PIIX4 (Intel 82371AB, order number 290562) and
+//! PIIX3 (Intel 82371SB, order number 290550), whose registers are those of its successor where it
+//! has them.
 //!
 //! It routes the interrupt pins of the PCI bus to inputs of the interrupt controllers, and resets
 //! machine or processor. The ISA devices of the chip are models of their own, placed beside it by
@@ -61,6 +63,7 @@ registers! {
 }
 
 static HEADER: Header = Header { multi_function: true, ..Header::new(0x8086, 0x7110, 1, 0x06_0100) };
+static PIIX3_HEADER: Header = Header { multi_function: true, ..Header::new(0x8086, 0x7000, 0, 0x06_0100) };
 
 const COMMAND: usize = 0x04;
 const STATUS: usize = 0x06;
@@ -88,8 +91,8 @@ struct Piix4Isa {
 }
 
 impl Piix4Isa {
-    fn new() -> Piix4Isa {
-        let mut function = Function::new(&HEADER);
+    fn new(header: &'static Header) -> Piix4Isa {
+        let mut function = Function::new(header);
         // It is always there and always master; special cycles and SERR are storage.
         for (at, value, writable) in [(COMMAND, 0x07, 0x08), (COMMAND + 1, 0, 1), (STATUS, 0x80, 0), (STATUS + 1, 0x02, 0)] {
             function.preset(at, value);
@@ -189,7 +192,16 @@ pub static PIIX4_ISA: DeviceType = DeviceType {
     outputs: &[PinDecl::many("irq", IRQS), PinDecl::one("init"), PinDecl::one("a20")],
     inputs: &[PinDecl::many("pirq", PIRQS)],
     registers: &[CONFIG_BYTES, RESET_CONTROL, PORT_92],
-    ..DeviceType::new("piix4-isa", "PCI to ISA bridge of the south bridge PIIX4 (Intel 82371AB)", |_| Ok(Box::new(Piix4Isa::new())))
+    ..DeviceType::new("piix4-isa", "PCI to ISA bridge of the south bridge PIIX4 (Intel 82371AB)", |_| Ok(Box::new(Piix4Isa::new(&HEADER))))
+};
+
+/// The device type of the PIIX3, with the same windows and pins.
+pub static PIIX3_ISA: DeviceType = DeviceType {
+    windows: PIIX4_ISA.windows,
+    outputs: PIIX4_ISA.outputs,
+    inputs: PIIX4_ISA.inputs,
+    registers: PIIX4_ISA.registers,
+    ..DeviceType::new("PIIX3", "PCI to ISA bridge of the south bridge PIIX3 (Intel 82371SB)", |_| Ok(Box::new(Piix4Isa::new(&PIIX3_HEADER))))
 };
 
 #[cfg(test)]
@@ -227,6 +239,12 @@ mod tests {
         assert_eq!(config(&b, 0x04, Width::B4), 0x0280_010f);
         b.machine.reset(Reset::Warm);
         assert_eq!((config(&b, 0x60, Width::B4), config(&b, 0x04, Width::B2)), (0x8080_8080, 7));
+    }
+
+    #[test]
+    fn piix3_has_its_own_identity() {
+        let b = Bench::new(&PIIX3_ISA, &[]);
+        assert_eq!((config(&b, 0, Width::B4), config(&b, 8, Width::B4)), (0x7000_8086, 0x0601_0000));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //! chapter 7), with its SMBus host controller.
 //!
 //! It has the power management timer, the power button, soft off, and the interrupt of the three
-//! (SCI, which is IRQ 9). Left out, and reported when they are turned on: suspend, the clocks' and
+//! (SCI, which is IRQ 9). No machine here has system management mode: what firmware's handler would
+//! do when software turns ACPI on or off through APMC, the model does.
+//!
+//! Left out, and reported when they are turned on: suspend, the clocks' and
 //! devices' power, monitors of device activity, general purpose events, and SMI.
 
 use proteus_model::{
@@ -21,7 +24,10 @@ registers! {
     0x40 PMBA0 rw = 0x01 { 0 IO ro, 7:6 BASE }
     0x41 PMBA1 rw
     /// Counts and monitors of device activity, and what devices decode.
-    0x44 ACTIVITY[60] rw: unmodelled
+    0x44 ACTIVITY[23] rw: unmodelled
+    /// Upper byte of DEVACTB: writes of APMC make SMI.
+    0x5b DEVACTB3 rw { 1 APMC_EN }
+    0x5c ACTIVITY2[36] rw: unmodelled
     0x80 PMREGMISC rw { 0 PMIOSE }
     /// Port of the SMBus registers.
     0x90 SMBBA0 rw = 0x01 { 0 IO ro, 7:4 BASE }
@@ -57,6 +63,15 @@ registers! {
     0x34 GPOREG rw u32 = 0x7fffbfff
 }
 
+registers! {
+    /// Advanced power management ports (section 5.5). APMC takes commands for firmware; the values
+    /// that turn ACPI on and off are those of QEMU's machines.
+    APM: u8;
+
+    0 APMC rw
+    1 APMS rw
+}
+
 const COMMAND: usize = 0x04;
 const STATUS: usize = 0x06;
 const PM_LEN: usize = 64;
@@ -76,6 +91,11 @@ const CAUSES: u64 = PMSTS_TMROF | PMSTS_PWRBTN | PMSTS_GBL | PMSTS_RTC;
 const CONFIG_WINDOW: Window = Window(0);
 const PM_WINDOW: Window = Window(1);
 const SMBUS_WINDOW: Window = Window(2);
+const APM_WINDOW: Window = Window(3);
+/// Values of APMC.
+pub const ACPI_ENABLE: u8 = 0xf1;
+/// See [`ACPI_ENABLE`].
+pub const ACPI_DISABLE: u8 = 0xf0;
 const IRQ: usize = 0;
 const BUTTON: usize = 0;
 const OVERFLOW: usize = 0;
@@ -90,6 +110,7 @@ struct Piix4Pm {
     #[state(reset = initial())]
     pm: [u8; PM_LEN],
     smbus: SmBus,
+    apm: [u8; 2],
     /// How many halves of the timer's range were over when it was looked at last.
     halves: u64,
     /// Where the last two windows were put, once they were. Only then they move.
@@ -126,7 +147,10 @@ impl Piix4Pm {
                 function.set_writable(at as usize, r.mask(RegAccess::ReadWrite) as u8);
             }
         }
-        Ok(Piix4Pm { function, pm: initial(), smbus: SmBus::new(spd), halves: 0, placed: [None; 2] })
+        if props.bool("apmc-taken") {
+            function.preset(DEVACTB3 as usize, DEVACTB3_APMC_EN as u8);
+        }
+        Ok(Piix4Pm { function, pm: initial(), smbus: SmBus::new(spd), apm: [0; 2], halves: 0, placed: [None; 2] })
     }
 
     /// A register, or a part of the space of registers.
@@ -214,6 +238,17 @@ impl Piix4Pm {
         }
     }
 
+    fn write_apm(&mut self, cx: &mut dyn Services, at: u64, value: u8) {
+        self.apm[(at & 1) as usize] = value;
+        let control = &mut self.pm[PMCNTRL as usize];
+        match (at, value) {
+            (APMC, ACPI_ENABLE) => *control |= PMCNTRL_SCI_EN as u8,
+            (APMC, ACPI_DISABLE) => *control &= !(PMCNTRL_SCI_EN as u8),
+            (APMC, value) => cx.unimplemented(format_args!("SMI with command {value:#x}")),
+            _ => {}
+        }
+    }
+
     /// Moves a window if its place has changed.
     fn place(&mut self, cx: &mut dyn Services, n: usize, window: Window, at: Option<u64>) {
         if self.placed[n] == Some(at) {
@@ -232,6 +267,7 @@ impl Device for Piix4Pm {
         Ok(match w {
             CONFIG_WINDOW => self.function.read(at, size),
             PM_WINDOW => self.read_pm(cx, at, size),
+            APM_WINDOW => self.apm[(at & 1) as usize].into(),
             _ => self.smbus.read(cx, at).into(),
         })
     }
@@ -241,6 +277,7 @@ impl Device for Piix4Pm {
         match w {
             CONFIG_WINDOW => self.write_config(cx, at, size, value),
             PM_WINDOW => self.write_pm(cx, at, size, value),
+            APM_WINDOW => self.write_apm(cx, at, value as u8),
             _ => {
                 self.smbus.write(cx, at, value as u8);
                 if self.smbus.interrupts() && self.smbus_interrupt() != SMBUS_IRQ9 {
@@ -279,17 +316,30 @@ impl Device for Piix4Pm {
 
 /// The device type. Pin "irq" is SCI and the interrupt of the SMBus, both IRQ 9.
 pub static PIIX4_PM: DeviceType = DeviceType {
-    properties: &[PropertyDecl {
-        name: "spd",
-        kind: PropertyKind::String,
-        default: PropertyDefault::None,
-        doc: "Contents of the memory module's EEPROM at SMBus address 0x50, in hexadecimal digits",
-    }],
-    windows: &[CONFIG, WindowDecl::pio("pm", PM_LEN as u64, AccessRule::new(Width::B1, Width::B4)), WindowDecl::pio("smbus", smbus::LEN, AccessRule::BYTE)],
+    properties: &[
+        PropertyDecl {
+            name: "spd",
+            kind: PropertyKind::String,
+            default: PropertyDefault::None,
+            doc: "Contents of the memory module's EEPROM at SMBus address 0x50, in hexadecimal digits",
+        },
+        PropertyDecl {
+            name: "apmc-taken",
+            kind: PropertyKind::Bool,
+            default: PropertyDefault::Bool(false),
+            doc: "APMC_EN is set from the start: firmware takes system management mode for set up, and leaves it",
+        },
+    ],
+    windows: &[
+        CONFIG,
+        WindowDecl::pio("pm", PM_LEN as u64, AccessRule::new(Width::B1, Width::B4)),
+        WindowDecl::pio("smbus", smbus::LEN, AccessRule::BYTE),
+        WindowDecl::pio("apm", 2, AccessRule::BYTE),
+    ],
     outputs: &[PinDecl::one("irq")],
     inputs: &[PinDecl::one("power-button")],
     alarms: Count::Fixed(1),
-    registers: &[CONFIG_BYTES, REGISTERS, smbus::REGISTERS],
+    registers: &[CONFIG_BYTES, REGISTERS, smbus::REGISTERS, APM],
     example: &[("spd", "80080709")],
     ..DeviceType::new("piix4-pm", "Power management and SMBus of the south bridge PIIX4 (Intel 82371AB)", |props| Ok(Box::new(Piix4Pm::new(props)?)))
 };

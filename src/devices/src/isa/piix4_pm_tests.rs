@@ -183,3 +183,25 @@ fn what_is_not_modelled_is_reported() {
     write(&b, PMTMR, Width::B4, 0);
     assert_eq!(b.machine.counters().guest_errors, 1);
 }
+
+#[test]
+fn commands_turn_acpi_on_and_off() {
+    let b = bench();
+    for (command, control, unknown) in [(ACPI_ENABLE, PMCNTRL_SCI_EN, 0), (ACPI_DISABLE, 0, 0), (0x12, 0, 1)] {
+        b.write("apm", APMC, Width::B1, command.into()).unwrap();
+        assert_eq!((read(&b, PMCNTRL, Width::B2), b.read("apm", APMC, Width::B1)), (control, Ok(command.into())));
+        assert_eq!(b.machine.counters().unimplemented, unknown);
+    }
+    b.write("apm", APMS, Width::B1, 0xf1).unwrap();
+    assert_eq!((read(&b, PMCNTRL, Width::B2), b.read("apm", APMS, Width::B1)), (0, Ok(0xf1)));
+}
+
+#[test]
+fn firmware_can_be_told_that_system_management_mode_is_set_up() {
+    for (taken, byte) in [("off", 0), ("on", 2)] {
+        let b = Bench::new(&PIIX4_PM, &[("apmc-taken", taken)]);
+        assert_eq!(b.read("config", DEVACTB3, Width::B1), Ok(byte));
+        b.machine.reset(Reset::Warm);
+        assert_eq!(b.read("config", DEVACTB3, Width::B1), Ok(byte));
+    }
+}

@@ -1,6 +1,6 @@
 //! Configuration space of a PCI function ("PCI Local Bus Specification", revision 3.0, chapter 6).
 //!
-//! Left out: expansion ROMs (their register reads 0: there is none), built-in self test (0: not
+//! Left out: built-in self test (0: not
 //! capable), MSI and MSI-X, power management, and the extended configuration space of PCI Express,
 //! which reads 0. No error is ever detected on this bus, so the status bits that report them stay
 //! 0, and the command bits that enable the reports are storage.
@@ -25,6 +25,7 @@ const STATUS: usize = 0x06;
 const CACHE_LINE_SIZE: usize = 0x0c;
 const LATENCY_TIMER: usize = 0x0d;
 const BAR_0: usize = 0x10;
+const ROM: usize = 0x30;
 const CAPABILITIES: usize = 0x34;
 const INTERRUPT_LINE: usize = 0x3c;
 /// Where what is specific to the device begins.
@@ -39,6 +40,11 @@ const COMMAND_INTX_DISABLE: u16 = 1 << 10;
 
 const STATUS_INTERRUPT: u8 = 1 << 3;
 const STATUS_CAPABILITIES: u8 = 1 << 4;
+/// In the register of the expansion ROM: it is decoded.
+const ROM_ENABLE: u8 = 1;
+/// The smallest expansion ROM's size.
+const SMALLEST_ROM: u64 = 2048;
+
 /// Errors, in the upper byte of the status: writing a 1 clears one.
 const STATUS_ERRORS: u8 = 0xf9;
 
@@ -153,6 +159,10 @@ pub struct Function {
     #[state(reset = self.initial)]
     space: [u8; LEN],
     decoded: [Decoded; BARS],
+    rom_decoded: Decoded,
+    /// The expansion ROM: its window and size.
+    #[state(skip)]
+    rom: Option<(Window, u64)>,
     /// Contents after a reset.
     #[state(skip)]
     initial: [u8; LEN],
@@ -174,6 +184,8 @@ impl Function {
             header,
             space: [0; LEN],
             decoded: [Decoded::default(); BARS],
+            rom_decoded: Decoded::default(),
+            rom: None,
             initial: [0; LEN],
             writable: [0; LEN],
             next_capability: (SPECIFIC, CAPABILITIES),
@@ -234,6 +246,7 @@ impl Function {
     /// comes when the place is free. While the guest finds out about its size, with all ones in a
     /// register or in one half of it, the window stays where it is.
     pub fn settle(&mut self, cx: &mut dyn Services) {
+        self.settle_rom(cx);
         for (n, bar) in self.header.bars.iter().enumerate().take(BARS) {
             let old = self.decoded[n];
             let at = if self.enables(bar) {
@@ -250,6 +263,17 @@ impl Function {
                 let at = at.unwrap_or_default();
                 cx.guest_error(format_args!("BAR {} at {at:#x} of {:#x} bytes lies over something else", bar.index, bar.size));
             }
+        }
+    }
+
+    /// Moves the expansion ROM's window (section 6.2.5.2).
+    fn settle_rom(&mut self, cx: &mut dyn Services) {
+        let Some((window, size)) = self.rom else { return };
+        let register = self.read(ROM as u64, Width::B4);
+        let at = Some(register & !(size - 1)).filter(|at| self.memory_enabled() && register & u64::from(ROM_ENABLE) != 0 && *at != 0);
+        let now = Decoded { known: true, at };
+        if mem::replace(&mut self.rom_decoded, now) != now && cx.move_window(window, at).is_err() {
+            cx.guest_error(format_args!("the expansion ROM at {:#x} lies over something else", at.unwrap_or_default()));
         }
     }
 
@@ -334,6 +358,18 @@ impl Function {
     /// are plain storage. Command bits that are not writable keep what [`Function::preset`] says.
     pub fn set_writable(&mut self, at: usize, mask: u8) {
         self.writable[at] = mask;
+    }
+
+    /// For the device's constructor: the function has an expansion ROM, in a memory window of this
+    /// size, a power of two.
+    pub fn set_rom(&mut self, window: Window, size: u64) {
+        assert!(size.is_power_of_two() && size >= SMALLEST_ROM, "size of the expansion ROM");
+        self.rom = Some((window, size));
+        let mask = (!(size - 1) as u32).to_le_bytes();
+        self.writable[ROM..ROM + 4].copy_from_slice(&mask);
+        self.writable[ROM] |= ROM_ENABLE;
+        let command = u16::from_le_bytes([self.writable[COMMAND], self.writable[COMMAND + 1]]) | COMMAND_MEMORY;
+        self.writable[COMMAND..COMMAND + 2].copy_from_slice(&command.to_le_bytes());
     }
 
     /// For the device's constructor: adds a capability (section 6.7) with this identifier and what

@@ -11,6 +11,7 @@ mod function;
 #[cfg(test)]
 mod function_tests;
 pub mod gt64120;
+pub mod i440fx;
 
 pub use address::{ADDR, parse_address};
 pub use function::{Bar, BarKind, CONFIG, Function, Header, INTX};

@@ -116,6 +116,18 @@ struct Mc146818 {
     century: usize,
 }
 
+/// Numbers and values of the bytes of property "contents".
+fn parse_contents(props: &Props) -> Result<Vec<(usize, u8)>, PropError> {
+    let pair = |text: &str| {
+        let (at, value) = text.split_once('=')?;
+        let at = usize::from_str_radix(at, 16).ok().filter(|at| (0x0e..LEN).contains(at))?;
+        Some((at, u8::from_str_radix(value, 16).ok()?))
+    };
+    let all = props.str("contents").unwrap_or_default();
+    let refuse = |text: &str| props.refuse(format!("contents: '{text}' must be NUMBER=VALUE, hexadecimal, with a number from e to {:x}", LEN - 1));
+    all.split(':').filter(|text| !text.is_empty()).map(|text| pair(text).ok_or_else(|| refuse(text))).collect()
+}
+
 impl Mc146818 {
     fn new(props: &Props) -> Result<Mc146818, PropError> {
         let century = props.u64("century");
@@ -125,6 +137,9 @@ impl Mc146818 {
         let mut bytes = [0; LEN];
         for (at, value) in [(A, A_RESET), (B, B_RESET), (D, D_RESET)] {
             bytes[at as usize] = value as u8;
+        }
+        for (at, value) in parse_contents(props)? {
+            bytes[at] = value;
         }
         Ok(Mc146818 { index: 0, bytes, ahead: 0, phase: 0, weekday_ahead: 0, flags: 0, seen: 0, century: century as usize })
     }
@@ -402,12 +417,15 @@ impl Device for Mc146818 {
 
 /// The device type.
 pub static MC146818RTC: DeviceType = DeviceType {
-    properties: &[PropertyDecl {
-        name: "century",
-        kind: PropertyKind::U64,
-        default: PropertyDefault::U64(0x32),
-        doc: "Number of the byte with the century; 0 for none",
-    }],
+    properties: &[
+        PropertyDecl { name: "century", kind: PropertyKind::U64, default: PropertyDefault::U64(0x32), doc: "Number of the byte with the century; 0 for none" },
+        PropertyDecl {
+            name: "contents",
+            kind: PropertyKind::String,
+            default: PropertyDefault::None,
+            doc: "What is in the memory at first: NUMBER=VALUE:..., both hexadecimal",
+        },
+    ],
     windows: &[WindowDecl::pio("regs", 2, AccessRule::BYTE)],
     outputs: &[PinDecl::one("irq")],
     alarms: Count::Fixed(1),

@@ -237,3 +237,16 @@ fn what_is_not_modelled_is_reported() {
     let c = b.machine.counters();
     assert_eq!((c.unimplemented, c.guest_errors), (3, 2));
 }
+
+#[test]
+fn memory_has_what_the_board_puts_there() {
+    let b = Bench::new(&MC146818RTC, &[("contents", "10=0:5f=3:7f=ff")]);
+    for (at, value) in [(0x10, 0), (0x5f, 3), (0x7f, 0xff), (0x60, 0)] {
+        b.write("regs", INDEX, Width::B1, at).unwrap();
+        assert_eq!(b.read("regs", DATA, Width::B1), Ok(value), "{at:#x}");
+    }
+    for bad in ["10", "0a=1", "80=1", "10=100", "10=1:x"] {
+        let props = Props::with(&MC146818RTC, &[("contents", bad)]).unwrap();
+        assert!((MC146818RTC.new)(&props).is_err_and(|e| e.to_string().contains("NUMBER=VALUE")), "{bad}");
+    }
+}

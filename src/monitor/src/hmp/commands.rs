@@ -26,6 +26,10 @@ pub const COMMANDS: &[Row] = &[
         cx.subject.runner.quit();
         Ok(())
     }),
+    Row::new(&["screendump"], "FILE", "write what the display shows to a file (PPM)", |cx, a| {
+        let file = a.word().ok_or_else(|| usage("the name of a file is missing"))?;
+        cx.subject.screen_dump(&file).map_err(|e| format!("Error: {e}"))
+    }),
     Row::new(&["stop", "s"], "", "stop the processors", |cx, _| {
         cx.subject.runner.pause();
         cx.subject.wait();

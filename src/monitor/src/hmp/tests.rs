@@ -50,6 +50,8 @@ fn lines_are_answered() {
         (&["help stop", "help info tlb"], "stop|s -- stop the processors\ninfo tlb -- the entries of the core's TLB\n".into()),
         (&["stop 1"], format!("stop|s: extraneous characters at the end of line\n{}", more("stop"))),
         (&["savevm x\x1b", "info foo"], "unknown command: 'savevm'\nunknown command: 'info foo'\n".into()),
+        (&["screendump"], format!("the name of a file is missing\n{}", more("screendump"))),
+        (&["screendump /nonexistent/x"], "Error: There is no console to take a screendump from, or it shows nothing\n".into()),
         (&["memsave 0 1"], format!("the name of a file is missing\n{}", more("memsave"))),
         (&["pmemsave 0x1000 1 \"/nonexistent/a b\""], "Error: Could not open '/nonexistent/a b': No such file or directory\n".into()),
     ];
@@ -109,7 +111,8 @@ fn garbage_neither_panics_nor_hangs() {
     let (subject, _) = subject();
     let mut hmp = Hmp::default();
     let mut random = Random(2);
-    let words: Vec<&str> = COMMANDS.iter().chain(INFO).flat_map(|r| r.names.iter().copied()).filter(|n| !matches!(*n, "memsave" | "pmemsave")).collect();
+    let words: Vec<&str> =
+        COMMANDS.iter().chain(INFO).flat_map(|r| r.names.iter().copied()).filter(|n| !matches!(*n, "memsave" | "pmemsave" | "screendump")).collect();
     for _ in 0..rounds(10_000, 1_000_000) {
         let mut line = words[random.below(words.len())].to_string();
         for _ in 0..random.below(5) {

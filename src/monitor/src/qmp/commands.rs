@@ -74,6 +74,7 @@ pub const COMMANDS: &[Command] = commands! {
     "query-uuid" "the guest's UUID": Empty => UuidInfo, |s, _| Ok(UuidInfo { uuid: uuid(&s.uuid) });
     "query-version" "the version": Empty => VersionInfo, |_, _| Ok(version());
     "quit" "ends the program": Empty => Empty, |s, _| { s.runner.quit(); Ok(Empty) };
+    "screendump" "writes what the display shows to a file": ScreenDump => Empty, |s, a| done(s.screen_dump(&a.filename));
     "stop" "stops the cores": Empty => Empty, |s, _| { s.runner.pause(); s.wait(); Ok(Empty) };
     "system_powerdown" "presses the power button": Empty => Empty, |s, _| power_down(s);
     "system_reset" "resets the machine": Empty => Empty, |s, _| { s.runner.reset(); Ok(Empty) };
@@ -85,7 +86,7 @@ fn done(result: Result<(), String>) -> Result<Empty, Error> {
 
 /// Whether a run in that state goes on only after a reset.
 pub(crate) fn needs_reset(state: RunState) -> bool {
-    matches!(state, RunState::Paused(Pause::Shutdown | Pause::Panic))
+    matches!(state, RunState::Paused(Pause::Shutdown | Pause::Panic | Pause::InternalError))
 }
 
 fn go(s: &Subject) -> Result<Empty, Error> {
@@ -139,6 +140,7 @@ pub fn status(state: RunState) -> StatusInfo {
         RunState::Paused(Pause::Debug(..)) => RunStateName::Debug,
         RunState::Paused(Pause::Shutdown) => RunStateName::Shutdown,
         RunState::Paused(Pause::Panic) => RunStateName::GuestPanicked,
+        RunState::Paused(Pause::InternalError) => RunStateName::InternalError,
     };
     StatusInfo { running: state == RunState::Running, status }
 }

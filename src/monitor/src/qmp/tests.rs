@@ -159,7 +159,7 @@ fn what_a_command_does_is_told_before_its_answer() {
 
 #[test]
 fn a_run_that_stopped_for_good_wants_a_reset() {
-    for (why, status) in [(Pause::Shutdown, "shutdown"), (Pause::Panic, "guest-panicked")] {
+    for (why, status) in [(Pause::Shutdown, "shutdown"), (Pause::Panic, "guest-panicked"), (Pause::InternalError, "internal-error")] {
         let (subject, run) = subject();
         run.set(RunState::Paused(why));
         let go = COMMANDS.iter().find(|c| c.name == "cont").unwrap();

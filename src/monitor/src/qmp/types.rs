@@ -9,6 +9,8 @@ qapi_enum! {
         Debug = "debug",
         /// The guest says that it has crashed.
         GuestPanicked = "guest-panicked",
+        /// A core cannot go on, for a reason that is none of the guest's.
+        InternalError = "internal-error",
         /// Somebody stopped it.
         Paused = "paused",
         /// It has not run yet.
@@ -372,6 +374,11 @@ qapi_object! {
         /// Bytes.
         size: u64,
         /// Where to.
+        filename: String,
+    }
+    /// The arguments of `screendump`.
+    ScreenDump {
+        /// Where to, as a portable pixmap.
         filename: String,
     }
     /// The arguments of `human-monitor-command`.

@@ -1,8 +1,10 @@
 //! Processors: `-cpu`, `-smp`, `-accel`, `-icount`. What is an architecture's own is in a file of
 //! its own.
 
+mod accelerator;
 mod arm;
 mod mips;
+mod x86;
 
 use std::sync::Arc;
 
@@ -14,9 +16,11 @@ use proteus_machines::{Architecture, Board, BuiltBoard, Cores};
 use proteus_model::{CoreId, Machine};
 use proteus_translator::{Compiler, Options, Unavailable};
 
+pub use accelerator::IRQCHIP;
+
 use super::tier::Translator;
-use crate::config::{AcceleratorKind, Config, IcountShift, TcgThread};
-use crate::error::{Problem, UsageError, shorten};
+use crate::config::{Config, IcountShift};
+use crate::error::{Problem, UsageError};
 
 /// The names of the models that there are, of those that fit a board and a program's target where
 /// these are given.
@@ -26,7 +30,9 @@ pub fn models(board: Option<&Board>, target: Option<Architecture>) -> impl Itera
     let mips = move |wide: bool| target.is_none_or(|t| matches!(t, Architecture::Mips { is_64, .. } if is_64 || !wide));
     let all_arm = arm::models::MODELS.iter().filter(move |_| arm).map(|m| m.name);
     let all_mips = mips::models::MODELS.iter().filter(move |m| mips(m.bits64)).map(|m| m.name);
-    all_arm.chain(all_mips).filter(move |name| board.is_none_or(|b| b.cpu_models.contains(name)))
+    let x86 = target.is_none_or(|t| t == Architecture::X86_64);
+    let all_x86 = x86::models::MODELS.iter().filter(move |_| x86).map(|m| m.name);
+    all_arm.chain(all_mips).chain(all_x86).filter(move |name| board.is_none_or(|b| b.cpu_models.contains(name)))
 }
 
 /// The features of every model, as `-cpu` names them, and whether it has them.
@@ -39,9 +45,6 @@ pub fn features(target: Architecture) -> Vec<(String, bool)> {
 
 /// Interpretations of a block before it is offered to the translator.
 const COMPILE_AFTER: u32 = 512;
-
-/// Bytes of translated code that may be kept.
-const CODE_SIZES: std::ops::RangeInclusive<u64> = 4 << 20..=1 << 30;
 
 /// The shift of `-icount auto`: 8 ns an instruction, near what a core of such a board does. QEMU
 /// adjusts it to the host while the guest runs; here it is fixed, so that runs repeat.
@@ -59,6 +62,8 @@ pub enum Executor {
     },
     /// The interpreter alone.
     Interpreter,
+    /// The host's processor, by KVM.
+    Kvm,
 }
 
 /// The cores of a machine.
@@ -76,6 +81,8 @@ pub enum Model {
     Arm(&'static proteus_arm::models::Model),
     /// MIPS; whether it is big-endian, as the program's name says.
     Mips(&'static proteus_mips::models::Model, bool),
+    /// x86, with the features that the user switched.
+    X86(&'static proteus_x86::Model, proteus_x86::cpuid::Changes),
 }
 
 /// The processors as the command line asks for them.
@@ -86,6 +93,8 @@ pub struct Plan {
     pub cores: usize,
     /// What executes them.
     pub executor: Executor,
+    /// The host's KVM, where that is it.
+    kvm: Option<proteus_kvm::Host>,
     /// Time follows the count of instructions.
     pub icount: Option<Icount>,
 }
@@ -96,13 +105,18 @@ impl Plan {
         let program = &config.program;
         let model = match architecture {
             Architecture::Mips { .. } => mips::model(config, board, architecture),
+            Architecture::X86_64 => x86::model(config, board),
             _ => arm::model(config, board),
         };
         let model = model.map_err(|p| p.at(program, "-cpu"))?;
         let cores = smp(config, board).map_err(|p| p.at(program, "-smp"))?;
-        let executor = executor(config).map_err(|p| p.at(program, "-accel"))?;
+        let (executor, kvm) = accelerator::choose(config, architecture).map_err(|p| p.at(program, "-accel"))?;
         let icount = icount(config).map_err(|p| p.at(program, "-icount"))?;
-        Ok(Plan { model, cores, executor, icount })
+        if icount.is_some() && executor == Executor::Kvm {
+            let text = "with KVM the host's processor executes the instructions, and nobody counts them; leave it out";
+            return Err(Problem::new(text).at(program, "-icount"));
+        }
+        Ok(Plan { model, cores, executor, kvm, icount })
     }
 
     /// What the board must know of the model.
@@ -113,17 +127,19 @@ impl Plan {
                 let architecture = Architecture::Mips { is_64: m.bits64, big_endian };
                 proteus_machines::Cpu { model: m.name.into(), architecture, compatible: m.compatible.into(), pmu: false }
             }
+            Model::X86(m, _) => proteus_machines::Cpu { model: m.name.into(), architecture: Architecture::X86_64, compatible: String::new(), pmu: false },
         }
     }
 
     /// Makes the cores of a built machine; they are to be reset when its memory has been loaded.
-    pub fn build(&self, program: &str, built: &BuiltBoard, semihosting: Option<Arc<dyn Semihosting>>) -> Processors {
-        match (self.model, &built.cores) {
-            (Model::Arm(model), Cores::Arm(cores)) => arm::build(self, program, model, &built.machine, cores, semihosting),
-            (Model::Mips(model, _), Cores::Mips(cores)) => mips::build(self, program, model, &built.machine, cores, semihosting),
+    pub fn build(&self, program: &str, built: &BuiltBoard, semihosting: Option<Arc<dyn Semihosting>>) -> Result<Processors, UsageError> {
+        Ok(match (self.model, &built.cores, &self.kvm) {
+            (Model::Arm(model), Cores::Arm(cores), _) => arm::build(self, program, model, &built.machine, cores, semihosting),
+            (Model::Mips(model, _), Cores::Mips(cores), _) => mips::build(self, program, model, &built.machine, cores, semihosting),
+            (Model::X86(model, changes), Cores::X86(cores), Some(host)) => x86::build(host, program, (model, changes), &built.machine, cores)?,
             // A board has the processors that its configuration asked for.
-            (Model::Arm(_), Cores::Mips(_)) | (Model::Mips(..), Cores::Arm(_)) => unreachable!("a board of another architecture"),
-        }
+            _ => unreachable!("a board of another architecture"),
+        })
     }
 
     /// Makes cores of a target: one by `core` for each number, started by the machine as `start`
@@ -170,38 +186,6 @@ fn smp(config: &Config, board: &Board) -> Result<usize, Problem> {
     match smp.cpus as usize {
         n if n <= board.max_cpus => Ok(n),
         n => Err(format!("{n} processors are more than the {} that {} can have", board.max_cpus, board.name).into()),
-    }
-}
-
-fn executor(config: &Config) -> Result<Executor, Problem> {
-    let mut missing = Vec::new();
-    for accel in &config.accelerators {
-        let executor = match accel.kind {
-            AcceleratorKind::Tcg => Executor::Translator { code_size: accel.code_size, compile_after: accel.compile_after },
-            AcceleratorKind::Interpreter => Executor::Interpreter,
-            other => {
-                missing.push(other.name());
-                continue;
-            }
-        };
-        if let Some((key, _)) = accel.properties.0.first() {
-            return Err(format!("{}: property '{}' is not implemented", accel.kind.name(), shorten(key)).into());
-        }
-        if accel.code_size.is_some_and(|n| !CODE_SIZES.contains(&n)) {
-            let (least, most) = (CODE_SIZES.start() >> 20, CODE_SIZES.end() >> 20);
-            return Err(format!("tb-size: the code buffer has from {least} to {most} MiB").into());
-        }
-        match (accel.thread, config.icount.is_some(), config.smp.cpus) {
-            (Some(TcgThread::Multi), true, _) => return Err("thread=multi and -icount exclude each other; give one of them".into()),
-            (Some(TcgThread::Single), false, 2..) => {
-                return Err("thread=single: several processors take turns on one thread with -icount only; give that, or thread=multi".into());
-            }
-            _ => return Ok(executor),
-        }
-    }
-    match missing.as_slice() {
-        [] => Ok(Executor::Translator { code_size: None, compile_after: None }),
-        names => Err(format!("{}: not implemented in Proteus yet; add tcg, as in -accel {} -accel tcg", names.join(", "), names[0]).into()),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::rig::{CODE, Rig, machine_and};
 use proteus_arm::state;
 use proteus_model::ram::Region;
-use proteus_model::{AccessRule, BusFault, Clock, Device, DeviceType, Props, Reset, Services, State, Width, Window, WindowDecl};
+use proteus_model::{AccessRule, BusFault, Clock, Device, DeviceType, Direct, Props, Reset, Services, State, Width, Window, WindowDecl};
 use std::sync::Arc;
 
 const FLASH: u64 = 0x5000_0000;
@@ -27,7 +27,7 @@ impl Device for Flash {
         Ok(())
     }
     fn settle(&mut self, cx: &mut dyn Services) {
-        cx.set_direct(Window(0), self.command == 0);
+        cx.set_direct(Window(0), if self.command == 0 { Direct::Reads } else { Direct::Off });
     }
     fn backing(&self, _: Window) -> Option<Arc<Region>> {
         Some(self.array.clone())

@@ -1,0 +1,336 @@
+//! A machine made for fast starts: no firmware's work, no PCI. Addresses and interrupts are those that
+//! QEMU documents for its board of this name (docs/system/i386/microvm.rst), without ACPI: a
+//! kernel finds its virtio slots on its command line.
+//!
+//! Memory begins at 0; what is past 3 GiB is above 4 GiB. Between are the slots for virtio devices, the
+//! I/O APIC and, at the end, the firmware, whose last 128 KiB are below 1 MiB too.
+//!
+//! Left out: ACPI and the second I/O APIC that comes with it, PCI Express, fw_cfg.
+
+use std::sync::Arc;
+
+use proteus_devices::REGISTRY;
+use proteus_loader::Architecture;
+use proteus_loader::x86_direct::Given;
+use proteus_model::ram::Region;
+use proteus_model::{CharPort, CoreId, DeviceId, DeviceType, Line, MachineBuilder, Props, WindowKind};
+
+use crate::Board;
+use crate::boot::{self, Load, Memory};
+use crate::built::{BuiltBoard, Cores, HostPort, X86Cores, X86Entry};
+use crate::config::{Backend, BoardConfig, BoardProperty, Choices, Chosen, DriveInterface, PlugIn};
+use crate::direct;
+use crate::error::{BoardError, refuse};
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+// The map. What is above 3 GiB is all that is not memory.
+const LOW: u64 = 3 * GIB;
+const HIGH: u64 = 4 * GIB;
+const VIRTIO: u64 = 0xfeb0_0000;
+const VIRTIO_STEP: u64 = 0x200;
+const VIRTIO_SLOTS: usize = 8;
+/// The interrupt of the first slot; the others follow.
+const VIRTIO_IRQ: usize = 5;
+const IOAPIC: u64 = 0xfec0_0000;
+/// Where it takes the vector of an interrupt that has ended.
+const END_OF_INTERRUPT: u64 = IOAPIC + 0x40;
+/// Interrupt messages.
+const MESSAGES: std::ops::Range<u64> = 0xfee0_0000..0xfef0_0000;
+/// The largest firmware, and how much of it is below 1 MiB.
+const LARGEST_FIRMWARE: u64 = 16 * MIB;
+const SHADOW: u64 = 128 << 10;
+const PAGE: u64 = 0x1000;
+
+/// An ISA device: name, type, windows and their ports, output and its interrupt.
+type IsaPart = (&'static str, &'static str, &'static [(&'static str, u64)], Option<(&'static str, usize)>);
+/// Where the processor acknowledges interrupts: at no port that software reaches.
+const ACKNOWLEDGE: u64 = 0x1_0000_0000;
+const PIC: IsaPart = ("pic", "i8259-pair", &[("master", 0x20), ("slave", 0xa0), ("elcr", 0x4d0), ("inta", ACKNOWLEDGE)], None);
+const PIT: IsaPart = ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], Some(("out0", 0)));
+const RTC: IsaPart = ("rtc", "mc146818rtc", &[("regs", 0x70)], Some(("irq", 8)));
+const SERIAL: IsaPart = ("serial0", "isa-serial", &[("regs", 0x3f8)], Some(("irq", 4)));
+
+const fn property(name: &'static str, choices: Choices, default: &'static str, doc: &'static str) -> BoardProperty {
+    BoardProperty { name, choices, default, doc }
+}
+
+/// The board.
+pub(crate) static MICROVM: Board = Board {
+    name: "microvm",
+    aliases: &[],
+    description: "microvm (i386)",
+    targets: &[Architecture::X86_64],
+    properties: &[
+        property("rtc", Choices::Only(true), "on", "The real-time clock"),
+        property("pit", Choices::Only(true), "on", "The interval timer"),
+        property("pic", Choices::Only(true), "on", "The interrupt controllers of the ISA bus"),
+        property("isa-serial", Choices::OnOff, "on", "The serial port"),
+        property("acpi", Choices::Partly(&["auto", "off"], &["on"]), "auto", "ACPI tables"),
+        property("pcie", Choices::Partly(&["auto", "off"], &["on"]), "auto", "PCI Express"),
+        property("usb", Choices::Only(false), "off", "USB host controller"),
+        property("auto-kernel-cmdline", Choices::OnOff, "on", "The virtio slots are added to the kernel's command line"),
+    ],
+    cpu_models: &["host", "max", "qemu64", "qemu32", "kvm64", "Nehalem", "Haswell", "EPYC"],
+    default_cpu: |_| "qemu64",
+    max_cpus: 288,
+    default_memory: 128 * MIB,
+    max_memory: 255 * GIB,
+    default_drive: DriveInterface::Virtio,
+    virtio: "device",
+    network: "virtio-net-device",
+    firmware: None,
+    takes: &[],
+    build,
+};
+
+fn find_type(name: &str) -> Result<&'static DeviceType, BoardError> {
+    let found = REGISTRY.iter().copied().find(|ty| ty.name == name);
+    found.ok_or_else(|| refuse(format!("the microvm board needs a '{name}', which is not implemented")))
+}
+
+/// Refuses what the board has not.
+fn check(config: &BoardConfig) -> Result<Chosen, BoardError> {
+    let chosen = Chosen::read(MICROVM.name, MICROVM.properties, &config.properties)?;
+    let models = MICROVM.cpu_models;
+    let wrong = [
+        (!models.contains(&config.cpu.model.as_str()), format!("-cpu {}: the microvm board takes one of: {}", config.cpu.model, models.join(", "))),
+        (config.cores == 0 || config.cores > MICROVM.max_cpus, format!("-smp {}: the microvm board has from 1 to {} cores", config.cores, MICROVM.max_cpus)),
+        (
+            config.memory < MIB || !config.memory.is_multiple_of(PAGE) || config.memory > MICROVM.max_memory,
+            format!("-m: {} bytes; the microvm board has from 1 MiB to 255 GiB of memory in pages of 4 KiB", config.memory),
+        ),
+        (config.dtb.is_some(), "-dtb: kernels of the microvm board take no device tree".into()),
+        (!config.fw_cfg.is_empty(), "-fw_cfg: the microvm board has no configuration device yet".into()),
+        (config.kernel.is_none() && config.initrd.is_some(), "-initrd only makes sense with -kernel".into()),
+        (config.kernel.is_none() && config.command_line.as_ref().is_some_and(|c| !c.is_empty()), "-append only makes sense with -kernel".into()),
+        (!config.pflash.is_empty(), "-drive if=pflash: the microvm board has no flash memory; give -bios".into()),
+        (!config.ide.is_empty(), "-drive if=ide: the microvm board has no IDE; give if=virtio".into()),
+        (config.serials.len() > 1, "-serial: the microvm board has one serial port".into()),
+        (config.firmware.is_some() && config.kernel.is_some(), "-bios and -kernel: the microvm board starts one or the other yet".into()),
+        (
+            config.firmware.is_none() && config.kernel.is_none() && config.loader.is_empty(),
+            "the microvm board needs something to start: -kernel, or firmware by -bios".into(),
+        ),
+    ];
+    match wrong.into_iter().find(|(is, _)| *is) {
+        Some((_, text)) => Err(refuse(text)),
+        None => Ok(chosen),
+    }
+}
+
+/// The machine while parts are added to it.
+struct Wiring {
+    b: MachineBuilder,
+    pic: DeviceId,
+    ioapic: DeviceId,
+    ports: Vec<HostPort>,
+}
+
+impl Wiring {
+    fn bind(&mut self, id: DeviceId, name: &str, port: &str, backend: Backend) -> Result<(), BoardError> {
+        match backend {
+            Backend::Char(to) => self.b.bind_char(id, port, to)?,
+            Backend::Frame(to) => self.b.bind_frame(id, port, to)?,
+            Backend::Block(to) => self.b.bind_block(id, port, to)?,
+        };
+        self.ports.push(HostPort { name: name.into(), device: id, port: port.into() });
+        Ok(())
+    }
+
+    /// Wires an output to an interrupt: to both controllers.
+    fn interrupt(&mut self, id: DeviceId, output: &str, irq: usize) -> Result<(), BoardError> {
+        self.b.wire(id, (output, 0), self.pic, ("irq", irq))?;
+        // The timer's is that of the cascade, which has no other use there.
+        let pin = if irq == 0 { 2 } else { irq };
+        self.b.wire(id, (output, 0), self.ioapic, ("irq", pin))?;
+        Ok(())
+    }
+
+    fn isa(&mut self, part: &IsaPart) -> Result<DeviceId, BoardError> {
+        let (name, ty, windows, irq) = part;
+        let ty = find_type(ty)?;
+        let id = self.b.device(ty, name, Props::new(ty))?;
+        for (window, port) in *windows {
+            self.b.place(id, window, *port)?;
+        }
+        if let Some((output, irq)) = irq {
+            self.interrupt(id, output, *irq)?;
+        }
+        Ok(id)
+    }
+
+    fn serial(&mut self, to: Option<Arc<dyn CharPort>>) -> Result<(), BoardError> {
+        let id = self.isa(&SERIAL)?;
+        to.map_or(Ok(()), |to| self.bind(id, SERIAL.0, "chardev", Backend::Char(to)))
+    }
+
+    /// Devices of the user: those of the ISA bus at their ports, the others in the virtio slots.
+    fn plug(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
+        let (isa, virtio): (Vec<_>, Vec<_>) = devices.into_iter().partition(is_isa);
+        isa.into_iter().try_for_each(|device| self.plug_isa(device))?;
+        let places = slots(virtio.iter())?;
+        let mut slots: Vec<Option<PlugIn>> = (0..VIRTIO_SLOTS).map(|_| None).collect();
+        for (n, device) in places.into_iter().zip(virtio) {
+            slots[n] = Some(device);
+        }
+        for (n, slot) in slots.into_iter().enumerate() {
+            let mut name = format!("virtio-mmio.{n}");
+            let (ty, props, backends) = match slot {
+                None => (find_type("virtio-mmio")?, Props::new(find_type("virtio-mmio")?), Vec::new()),
+                Some(device) => {
+                    name = self.name(device.id, name);
+                    (device.ty, device.props, device.backends)
+                }
+            };
+            let id = self.b.device(ty, &name, props)?;
+            self.b.place(id, ty.windows.first().map_or("regs", |w| w.name), VIRTIO + n as u64 * VIRTIO_STEP)?;
+            self.interrupt(id, ty.outputs.first().map_or("irq", |o| o.name), VIRTIO_IRQ + n)?;
+            for (port, backend) in backends {
+                self.bind(id, &name, &port, backend)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn plug_isa(&mut self, device: PlugIn) -> Result<(), BoardError> {
+        if let Some(bus) = device.bus.as_ref().filter(|bus| *bus != "isa.0") {
+            return Err(refuse(format!("-device {}: the microvm board has no bus '{bus}'; it has 'isa.0'", device.ty.name)));
+        }
+        let name = self.name(device.id, device.ty.name.into());
+        let base = device.props.u64("iobase");
+        let id = self.b.device(device.ty, &name, device.props)?;
+        self.b.place(id, device.ty.windows.first().map_or("regs", |w| w.name), base)?;
+        for (port, backend) in device.backends {
+            self.bind(id, &name, &port, backend)?;
+        }
+        Ok(())
+    }
+
+    /// The user knows nothing of the names that the board's own parts have.
+    fn name(&self, id: Option<String>, otherwise: String) -> String {
+        match id {
+            Some(id) if self.b.find(&id).is_some() => format!("peripheral/{id}"),
+            Some(id) => id,
+            None => otherwise,
+        }
+    }
+}
+
+/// Main memory, and the firmware with its other place.
+fn memory(b: &mut MachineBuilder, size: u64, firmware: u64) -> Result<(), BoardError> {
+    let ram = Region::new("microvm.ram", size)?;
+    let shadow = firmware.min(SHADOW);
+    b.map(0, &ram, 0, size.min(LOW), false, 0);
+    if size > LOW {
+        b.map(HIGH, &ram, LOW, size - LOW, false, 0);
+    }
+    if firmware > 0 {
+        let rom = Region::new("pc.bios", firmware)?;
+        b.map(HIGH - firmware, &rom, 0, firmware, true, 0);
+        b.map(MIB - shadow, &rom, firmware - shadow, shadow, true, 1);
+    }
+    Ok(())
+}
+
+/// What tells a kernel of the virtio slots that have a device: size, address and interrupt
+/// (Documentation/admin-guide/kernel-parameters.txt, `virtio_mmio.device`).
+fn virtio_words(devices: &[PlugIn]) -> Result<String, BoardError> {
+    let taken = slots(devices.iter().filter(|d| !is_isa(d)))?;
+    let words = taken.into_iter().map(|n| format!(" virtio_mmio.device={VIRTIO_STEP}@{:#x}:{}", VIRTIO + n as u64 * VIRTIO_STEP, VIRTIO_IRQ + n));
+    Ok(words.collect())
+}
+
+/// The slots of virtio devices, in their order.
+fn slots<'a>(devices: impl Iterator<Item = &'a PlugIn>) -> Result<Vec<usize>, BoardError> {
+    let mut taken = [false; VIRTIO_SLOTS];
+    let mut out = Vec::new();
+    for device in devices {
+        let n = boot::choose_slot(&taken, device, MICROVM.name)?;
+        taken[n] = true;
+        out.push(n);
+    }
+    Ok(out)
+}
+
+/// It is on the ISA bus.
+fn is_isa(device: &PlugIn) -> bool {
+    device.ty.windows.first().is_some_and(|w| w.kind == WindowKind::Pio)
+}
+
+fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
+    let chosen = check(&config)?;
+    let size = config.memory;
+    let firmware = config.firmware.as_ref().map_or(0, |f| f.bytes.len() as u64);
+    if firmware > LARGEST_FIRMWARE || !firmware.is_multiple_of(PAGE) {
+        return Err(refuse(format!("-bios: the firmware has {firmware} bytes; it must be pages of 4 KiB, and at most 16 MiB")));
+    }
+    let places = Memory { ram: 0..size.min(LOW), rom: HIGH - firmware..HIGH, others: (size > LOW).then_some(HIGH..HIGH + (size - LOW)).into_iter().collect() };
+    let (mut loads, entries) = boot::loader_items(std::mem::take(&mut config.loader), &places, None)?;
+    let mut entry = match entries.as_slice() {
+        [] => None,
+        [.., (0, pc)] => Some(X86Entry::protected(*pc)),
+        [.., (core, _)] => return Err(refuse(format!("-device loader,cpu-num={core}: the first core alone starts at once, the others by its interrupts"))),
+    };
+    if let Some(f) = config.firmware.take() {
+        loads.push(Load::whole(f.name, HIGH - firmware, f.bytes));
+    }
+    let map: Vec<(u64, u64)> = std::iter::once((0, size.min(LOW))).chain((size > LOW).then_some((HIGH, size - LOW))).collect();
+    let mut cmdline = config.command_line.clone().unwrap_or_default();
+    if chosen.on("auto-kernel-cmdline") {
+        cmdline.push_str(&virtio_words(&config.devices)?);
+    }
+    let given = Given { cmdline: &cmdline, initrd: config.initrd.as_deref().unwrap_or_default(), memory: &map };
+    let mut kernel = config.kernel.take();
+    if let Some(kernel) = &mut kernel
+        && let Some((mut pieces, start)) = direct::plan(kernel, &given, &places)?
+    {
+        entry = Some(start);
+        loads.append(&mut pieces);
+    } else if let Some(kernel) = kernel {
+        if !given.initrd.is_empty() || config.command_line.is_some() {
+            return Err(refuse("-initrd and -append: the kernel has no entry that takes them: a bzImage, PVH or Multiboot has"));
+        }
+        let plan = kernel.plan(&proteus_loader::Placement { ram: places.ram.clone(), raw_offset: MIB, translate: None })?;
+        boot::check(&plan, &kernel.file, &places)?;
+        entry = Some(X86Entry::protected(plan.entry));
+        loads.extend(Load::pieces("kernel", kernel.bytes, &plan));
+    }
+    boot::check_overlap(&loads)?;
+
+    let mut b = MachineBuilder::new(MICROVM.name, config.cores);
+    b.clock(config.clock).entropy(config.entropy).wall_clock(config.wall_clock).messages(MESSAGES);
+    memory(&mut b, size, firmware)?;
+    let pic = b.device(find_type(PIC.1)?, PIC.0, Props::new(find_type(PIC.1)?))?;
+    for (window, port) in PIC.2 {
+        b.place(pic, window, *port)?;
+    }
+    b.wire_core(pic, ("intr", 0), CoreId(0), Line::IRQ)?;
+    let ioapic = b.device(find_type("ioapic")?, "ioapic", Props::new(find_type("ioapic")?))?;
+    b.place(ioapic, "regs", IOAPIC)?;
+    let mut w = Wiring { b, pic, ioapic, ports: vec![] };
+    for part in [&PIT, &RTC] {
+        w.isa(part)?;
+    }
+    if chosen.on("isa-serial") {
+        w.serial(config.serials.pop().flatten())?;
+    }
+    w.plug(config.devices)?;
+    let Wiring { b, ports, .. } = w;
+    Ok(BuiltBoard {
+        machine: b.build()?,
+        ports,
+        cores: Cores::X86(X86Cores {
+            apic_ids: (0..config.cores as u32).collect(),
+            entry,
+            acknowledge_port: Some(ACKNOWLEDGE),
+            end_of_interrupt: Some(END_OF_INTERRUPT),
+        }),
+        dtb: None,
+        loads,
+        mirrors: vec![],
+        seed_digits: None,
+        power_key: None,
+    })
+}

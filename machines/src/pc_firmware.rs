@@ -1,0 +1,146 @@
+//! What firmware of a personal computer is told: in the clock's memory, as SeaBIOS reads it there and
+//! QEMU's board has it, and in the firmware configuration device.
+
+use proteus_devices::fw_cfg::{Items, key};
+use proteus_loader::{acpi, x86};
+
+use crate::config::BoardConfig;
+use crate::error::{BoardError, refuse};
+use crate::pc::memory_map;
+
+/// Port of the device that takes crashes.
+pub(crate) const PVPANIC: u64 = 0x505;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+/// Units of memory sizes in the clock's memory above 16 MiB.
+const UNIT: u64 = 64 * KIB;
+const HIGH: u64 = 1 << 32;
+/// An entry of `etc/e820` that is memory.
+const RAM: u32 = 1;
+/// Disks that are larger need to be translated by logical blocks: 1024 cylinders, 16 heads.
+const NO_TRANSLATION: u64 = 1024 * 16 * 63 * 512;
+/// Largest number of boot devices that the clock's memory has room for.
+const BOOT_DEVICES: usize = 3;
+/// Memory that firmware may keep for itself at the end of what is below 4 GiB.
+const FIRMWARES_OWN: u64 = 256 * KIB;
+/// Without `-boot`: disk, floppy drive, CD drive.
+const DEFAULT_ORDER: &str = "cad";
+
+/// The number of a boot device: floppy drive, disk, CD drive, network.
+fn boot_device(letter: char) -> Option<u8> {
+    Some(match letter {
+        'a' | 'b' => 1,
+        'c' => 2,
+        'd' => 3,
+        'n' | 'o' | 'p' => 4,
+        _ => return None,
+    })
+}
+
+/// Checks `-boot order=`.
+pub(crate) fn check_order(order: &str) -> Result<(), BoardError> {
+    if let Some(letter) = order.chars().find(|c| boot_device(*c).is_none()) {
+        return Err(refuse(format!("-boot order={order}: '{letter}' is no boot device; give letters of a, c, d and n")));
+    }
+    if order.len() > BOOT_DEVICES {
+        return Err(refuse(format!("-boot order={order}: at most {BOOT_DEVICES} devices")));
+    }
+    Ok(())
+}
+
+/// The clock's memory, as property `contents` has it. `low` is how much memory is below 4 GiB.
+pub(crate) fn cmos(config: &BoardConfig, low: u64) -> String {
+    let extended = (low.saturating_sub(MIB) / KIB).min(0xffff) as u16;
+    let above_16m = (low.saturating_sub(16 * MIB) / UNIT).min(0xffff) as u16;
+    let high = (config.memory - low) / UNIT;
+    let order: Vec<u8> = config.boot_order.as_deref().unwrap_or(DEFAULT_ORDER).chars().filter_map(boot_device).collect();
+    let device = |n: usize| order.get(n).copied().unwrap_or(0);
+    let mut translation = 0u8;
+    for (n, drive) in config.ide.iter().enumerate().take(4) {
+        let large = drive.as_ref().and_then(|d| d.image.as_ref()).is_some_and(|image| image.len() > NO_TRANSLATION);
+        translation |= u8::from(large) << (2 * n);
+    }
+    let [e0, e1] = extended.to_le_bytes();
+    let [a0, a1] = above_16m.to_le_bytes();
+    let [h0, h1, h2, ..] = high.to_le_bytes();
+    let bytes = [
+        // No floppy drives; a coprocessor and a mouse.
+        (0x10, 0),
+        (0x14, 0x06),
+        (0x15, 0x80),
+        (0x16, 0x02),
+        (0x17, e0),
+        (0x18, e1),
+        (0x30, e0),
+        (0x31, e1),
+        (0x34, a0),
+        (0x35, a1),
+        // The third boot device; the signature of floppy disks is not looked at.
+        (0x38, device(2) << 4 | 1),
+        (0x39, translation),
+        (0x3d, device(1) << 4 | device(0)),
+        (0x5b, h0),
+        (0x5c, h1),
+        (0x5d, h2),
+        (0x5f, (config.cores - 1) as u8),
+    ];
+    bytes.map(|(at, value)| format!("{at:x}={value:x}")).join(":")
+}
+
+/// `etc/e820`: where memory is.
+fn e820(size: u64) -> Vec<u8> {
+    memory_map(size).into_iter().flat_map(|(first, len)| [&first.to_le_bytes()[..], &len.to_le_bytes(), &RAM.to_le_bytes()].concat()).collect()
+}
+
+/// The option ROM that starts `-kernel`, in a file where SeaBIOS runs it, and its place in the order
+/// of boot devices. The last byte of the ROM makes the sum of all 0.
+const LINUX_ROM: &[u8] = include_bytes!("../../firmware/x86-boot/linuxboot.bin");
+const LINUX_ROM_FILE: &str = "genroms/linuxboot.bin";
+const LINUX_BOOTS_FIRST: &[u8] = b"/rom@genroms/linuxboot.bin\0";
+
+fn linux(items: &mut Items, config: &mut BoardConfig, low: u64) -> Result<(), BoardError> {
+    let Some(kernel) = config.kernel.take() else { return Ok(()) };
+    let initrd = config.initrd.take().unwrap_or_default();
+    // Firmware keeps tables at the end of memory.
+    let end = low.saturating_sub(FIRMWARES_OWN);
+    let plan = x86::real_mode(&kernel, config.command_line.as_deref().unwrap_or_default(), initrd.len() as u64, end)?;
+    let image = kernel.bytes.get(plan.kernel).unwrap_or_default().to_vec();
+    let parts = [
+        (key::SETUP_ADDR, key::SETUP_SIZE, key::SETUP_DATA, x86::SETUP_ADDRESS, plan.setup),
+        (key::CMDLINE_ADDR, key::CMDLINE_SIZE, key::CMDLINE_DATA, x86::CMDLINE_ADDRESS, plan.cmdline),
+        (key::KERNEL_ADDR, key::KERNEL_SIZE, key::KERNEL_DATA, x86::KERNEL_ADDRESS, image),
+        (key::INITRD_ADDR, key::INITRD_SIZE, key::INITRD_DATA, plan.initrd_address, initrd),
+    ];
+    for (address, size, data, at, bytes) in parts {
+        items.item(address, at.to_le_bytes()).item(size, (bytes.len() as u32).to_le_bytes()).item(data, bytes);
+    }
+    let mut rom = LINUX_ROM.to_vec();
+    let sum = rom.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
+    if let Some(last) = rom.last_mut() {
+        *last = last.wrapping_sub(sum);
+    }
+    items.file(LINUX_ROM_FILE, rom).file("bootorder", LINUX_BOOTS_FIRST);
+    Ok(())
+}
+
+/// What is in the firmware configuration device.
+pub(crate) fn items(config: &mut BoardConfig, low: u64, describe: fn(&BoardConfig) -> acpi::Pc) -> Result<Items, BoardError> {
+    config.boot_order.as_deref().map_or(Ok(()), check_order)?;
+    let mut items = Items::new();
+    let cores = (config.cores as u16).to_le_bytes();
+    items.item(key::NB_CPUS, cores).item(key::MAX_CPUS, cores);
+    items.item(key::BOOT_MENU, u16::from(config.boot_menu).to_le_bytes());
+    // The timer is at input 2 of the I/O APIC.
+    items.item(key::IRQ0_OVERRIDE, 1u32.to_le_bytes());
+    items.item(key::RAM_SIZE, config.memory.min(HIGH).to_le_bytes());
+    items.file("etc/e820", e820(config.memory));
+    items.file("etc/pvpanic-port", (PVPANIC as u16).to_le_bytes());
+    let tables = describe(config).files();
+    items.file(acpi::TABLES_FILE, tables.tables).file(acpi::RSDP_FILE, tables.rsdp).file(acpi::LOADER_FILE, tables.loader);
+    linux(&mut items, config, low)?;
+    for (name, contents) in std::mem::take(&mut config.fw_cfg) {
+        items.file(&name, contents);
+    }
+    Ok(items)
+}

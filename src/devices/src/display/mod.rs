@@ -1,0 +1,4 @@
+//! Graphics cards.
+
+mod picture;
+pub mod vga;

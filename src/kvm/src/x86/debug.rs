@@ -1,0 +1,144 @@
+//! What a debugger sets on a core, by KVM_SET_GUEST_DEBUG.
+
+use kvm_bindings::{KVM_GUESTDBG_BLOCKIRQ, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_debug_exit_arch, kvm_guest_debug};
+use kvm_ioctls::{Cap, VmFd};
+use proteus_exec::debug::{Hit, Watchpoint};
+
+/// What the host's KVM can do for a debugger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offers {
+    /// Flags of KVM_SET_GUEST_DEBUG.
+    flags: u32,
+}
+
+/// Debug registers with addresses.
+const SLOTS: usize = 4;
+/// DR6: the four conditions.
+const DR6_CONDITIONS: u64 = 0xf;
+/// DR7: always set.
+const DR7_FIXED: u64 = 1 << 10;
+
+impl Offers {
+    /// Asks.
+    pub fn new(vm: &VmFd) -> Offers {
+        const KVM_CAP_SET_GUEST_DEBUG2: libc::c_ulong = 195;
+        let flags = match vm.check_extension_raw(KVM_CAP_SET_GUEST_DEBUG2) {
+            ..=0 if vm.check_extension(Cap::SetGuestDebug) => KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP,
+            flags => flags.max(0) as u32,
+        };
+        Offers { flags }
+    }
+
+    /// Interrupts can be held off while an instruction is stepped.
+    pub fn block_interrupts(self) -> bool {
+        self.flags & KVM_GUESTDBG_BLOCKIRQ != 0
+    }
+}
+
+/// What is set on a core.
+#[derive(Default)]
+pub struct Debug {
+    /// Linear addresses.
+    pub breakpoints: Vec<u64>,
+    /// Ranges of linear addresses.
+    pub watchpoints: Vec<Watchpoint>,
+    /// Why it stopped.
+    pub hit: Option<Hit>,
+    /// What the kernel was told last.
+    told: Option<kvm_guest_debug>,
+}
+
+/// A condition of a debug register.
+struct Condition {
+    address: u64,
+    /// The bits R/W and LEN of DR7 (SDM vol. 3, 18.2.4).
+    bits: u64,
+}
+
+impl Debug {
+    /// The conditions of the breakpoints and watchpoints, as debug registers have them. A range
+    /// that is not of a size and at an address that they can have is several.
+    fn conditions(&self) -> Vec<Condition> {
+        let mut out: Vec<Condition> = self.breakpoints.iter().map(|a| Condition { address: *a, bits: 0 }).collect();
+        for w in &self.watchpoints {
+            // There is none for reads alone.
+            let kind = if w.read { 3 } else { 1 };
+            let (mut at, mut left) = (w.address, w.length.max(1));
+            while left > 0 {
+                let size = [8u64, 4, 2, 1].into_iter().find(|s| at.is_multiple_of(*s) && *s <= left).unwrap_or(1);
+                let length = [0, 0, 1, 0, 3, 0, 0, 0, 2][size as usize];
+                out.push(Condition { address: at, bits: kind | length << 2 });
+                at = at.wrapping_add(size);
+                left -= size;
+            }
+        }
+        out
+    }
+
+    /// For how many breakpoints and watchpoints there are no registers left.
+    pub fn too_many(&self) -> usize {
+        self.conditions().len().saturating_sub(SLOTS)
+    }
+
+    /// What the kernel is to be told before the core runs; `None` where it knows. `step` executes
+    /// one instruction, with interrupts or without.
+    pub fn control(&mut self, step: Option<bool>, offers: Offers) -> Option<kvm_guest_debug> {
+        let mut debug = kvm_guest_debug::default();
+        let conditions = self.conditions();
+        if !conditions.is_empty() {
+            debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
+            debug.arch.debugreg[7] = DR7_FIXED;
+        }
+        for (n, c) in conditions.iter().take(SLOTS).enumerate() {
+            debug.arch.debugreg[n] = c.address;
+            debug.arch.debugreg[7] |= 2 << (2 * n) | c.bits << (16 + 4 * n);
+        }
+        if let Some(interrupts) = step {
+            debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+            if !interrupts && offers.block_interrupts() {
+                debug.control |= KVM_GUESTDBG_BLOCKIRQ;
+            }
+        }
+        if self.told == Some(debug) || self.told.is_none() && debug == kvm_guest_debug::default() {
+            return None;
+        }
+        self.told = Some(debug);
+        Some(debug)
+    }
+
+    /// What an exit for the debugger was for, as far as it was a condition.
+    pub fn condition(&self, exit: &kvm_debug_exit_arch) -> Option<Hit> {
+        let met = (exit.dr6 & DR6_CONDITIONS).trailing_zeros() as usize;
+        let condition = self.conditions().into_iter().nth(met)?;
+        if condition.bits == 0 {
+            return Some(Hit::Breakpoint);
+        }
+        let watchpoint = *self.watchpoints.iter().find(|w| (w.address..w.address.saturating_add(w.length.max(1))).contains(&condition.address))?;
+        // Which kind of access it was is not told, where both are watched.
+        Some(Hit::Watchpoint { watchpoint, address: condition.address, write: watchpoint.write && !watchpoint.read })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(address: u64, length: u64, read: bool) -> Watchpoint {
+        Watchpoint { address, length, read, write: true }
+    }
+
+    #[test]
+    fn ranges_become_what_debug_registers_can_watch() {
+        let mut d = Debug { breakpoints: vec![0x1000], watchpoints: vec![watch(0x2004, 12, false)], ..Debug::default() };
+        let control = d.control(None, Offers { flags: u32::MAX }).unwrap();
+        assert_eq!(&control.arch.debugreg[..3], &[0x1000, 0x2004, 0x2008]);
+        // Execution; 4 bytes written; 8 bytes written.
+        assert_eq!(control.arch.debugreg[7], 0x09d0_042a);
+        assert_eq!(d.too_many(), 0);
+        assert!(d.control(None, Offers { flags: u32::MAX }).is_none());
+        let exit = kvm_debug_exit_arch { dr6: 4, ..Default::default() };
+        assert!(matches!(d.condition(&exit), Some(Hit::Watchpoint { address: 0x2008, write: true, .. })));
+        d.watchpoints = vec![watch(0x2001, 15, true)];
+        assert_eq!(d.too_many(), 1);
+    }
+}

@@ -1,0 +1,167 @@
+//! GDB on a core that KVM executes, by packets.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use proteus_guests::console::Console;
+
+use crate::rig::*;
+
+/// A client of GDB's protocol.
+struct Gdb {
+    stream: UnixStream,
+    rest: Vec<u8>,
+}
+
+impl Gdb {
+    fn connect(path: &std::path::Path) -> Gdb {
+        let stream = UnixStream::connect(path).expect("it accepts");
+        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+        let mut gdb = Gdb { stream, rest: Vec::new() };
+        assert_eq!(gdb.ask("QStartNoAckMode"), "OK");
+        gdb.stream.write_all(b"+").expect("it reads");
+        gdb.ask("qSupported:swbreak+;hwbreak+");
+        gdb
+    }
+
+    fn send(&mut self, body: &str) {
+        let sum = body.bytes().fold(0u8, |s, b| s.wrapping_add(b));
+        self.stream.write_all(format!("${body}#{sum:02x}").as_bytes()).expect("it reads");
+    }
+
+    fn receive(&mut self) -> String {
+        loop {
+            if let Some(start) = self.rest.iter().position(|b| *b == b'$')
+                && let Some(length) = self.rest[start..].iter().position(|b| *b == b'#')
+                && self.rest.len() >= start + length + 3
+            {
+                let body = self.rest[start + 1..start + length].to_vec();
+                self.rest.drain(..start + length + 3);
+                return String::from_utf8_lossy(&body).into_owned();
+            }
+            let mut more = [0; 4096];
+            let n = self.stream.read(&mut more).expect("an answer");
+            assert!(n > 0, "it hung up");
+            self.rest.extend_from_slice(&more[..n]);
+        }
+    }
+
+    fn ask(&mut self, body: &str) -> String {
+        self.send(body);
+        self.receive()
+    }
+
+    /// A register of 64 bits by its number.
+    fn register(&mut self, number: u32) -> u64 {
+        let hex = self.ask(&format!("p{number:x}"));
+        // Runs of zeros are shortened.
+        let mut digits = String::new();
+        let mut chars = hex.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '*' => {
+                    let n = chars.next().map_or(0, |n| n as usize - 29);
+                    let last = digits.chars().last().unwrap_or('0');
+                    digits.extend(std::iter::repeat_n(last, n));
+                }
+                c => digits.push(c),
+            }
+        }
+        u64::from_str_radix(&digits, 16).unwrap_or_else(|_| panic!("{hex}")).swap_bytes()
+    }
+}
+
+/// GDB's number of RIP.
+const RIP: u32 = 16;
+
+fn debugged(words: &[&str]) -> (Console, Gdb, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("gdb");
+    let gdb = format!("unix:{},server=on,wait=off", socket.display());
+    let console = start(&[words, &["-gdb", &gdb]].concat());
+    let client = Gdb::connect(&socket);
+    (console, client, dir)
+}
+
+#[test]
+fn registers_and_memory() {
+    if !has("registers", &[]) {
+        return;
+    }
+    let (mut console, mut gdb, _dir) = debugged(&["-smp", "2"]);
+    assert!(gdb.ask("?").starts_with('T'));
+    let xml = gdb.ask("qXfer:features:read:target.xml:0,ffff");
+    assert!(xml.contains("i386:x86-64"), "{xml}");
+    let core = gdb.ask("qXfer:features:read:feature0.xml:0,ffff");
+    assert!(core.contains("org.gnu.gdb.i386.core") && core.contains("\"rip\""), "{core}");
+    let pc = gdb.register(RIP);
+    assert!((0xf_0000..0x10_0000).contains(&pc), "{pc:#x}");
+    // A register and a word of memory come back as they were written.
+    assert_eq!(gdb.ask(&format!("P1={:016x}", 0x1122_3344_5566_7788u64.swap_bytes())), "OK");
+    assert_eq!(gdb.register(1), 0x1122_3344_5566_7788);
+    assert_eq!(gdb.ask("M700000,4:78563412"), "OK");
+    assert_eq!(gdb.ask("m700000,4"), "78563412");
+    gdb.send("vCont;c");
+    drop(gdb);
+    send(&mut console, "exit 4");
+    let _ = console.wait_exit(LIMIT);
+}
+
+#[test]
+fn single_steps() {
+    if !has("single steps", &["single steps"]) {
+        return;
+    }
+    let (console, mut gdb, _dir) = debugged(&[]);
+    gdb.ask("?");
+    let mut places = Vec::new();
+    for _ in 0..50 {
+        let stop = gdb.ask("vCont;s:p1.1");
+        assert!(stop.starts_with("T05"), "{stop}");
+        places.push(gdb.register(RIP));
+    }
+    places.dedup();
+    assert!(places.len() > 3, "{places:x?}");
+    gdb.ask("D");
+    ends(console, 5);
+}
+
+#[test]
+fn breakpoints() {
+    if !has("breakpoints", &["hardware breakpoints"]) {
+        return;
+    }
+    let (console, mut gdb, _dir) = debugged(&[]);
+    gdb.ask("?");
+    // The guest polls the serial line: it comes where it was again.
+    let here = gdb.register(RIP);
+    for kind in ["Z1", "Z0"] {
+        assert_eq!(gdb.ask(&format!("{kind},{here:x},1")), "OK");
+        for _ in 0..3 {
+            let stop = gdb.ask("vCont;c");
+            assert!(stop.starts_with("T05"), "{stop}");
+            assert_eq!(gdb.register(RIP), here);
+        }
+        assert_eq!(gdb.ask(&format!("{},{here:x},1", kind.replace('Z', "z"))), "OK");
+    }
+    gdb.ask("D");
+    ends(console, 6);
+}
+
+#[test]
+fn watchpoints() {
+    if !has("watchpoints", &["watchpoints"]) {
+        return;
+    }
+    let (mut console, mut gdb, _dir) = debugged(&[]);
+    gdb.ask("?");
+    assert_eq!(gdb.ask("Z2,700000,8"), "OK");
+    gdb.send("vCont;c");
+    send(&mut console, "write 1");
+    let stop = gdb.receive();
+    assert!(stop.contains("watch:700000"), "{stop}");
+    assert_eq!(gdb.ask("z2,700000,8"), "OK");
+    gdb.ask("D");
+    expect(&mut console, PROMPT);
+    ends(console, 7);
+}

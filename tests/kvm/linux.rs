@@ -1,0 +1,103 @@
+//! Kernels that are entered without firmware: small ones of our own that say what they were given,
+//! and Debian's, where the host's KVM can run one.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use proteus_guests::console::Console;
+use proteus_guests::guest_file;
+
+use crate::rig::*;
+
+/// Prints the string at ESI on the serial line, and leaves through isa-debug-exit with 5.
+const PRINT: &[u8] = &[0xba, 0xf8, 3, 0, 0, 0xac, 0x84, 0xc0, 0x74, 3, 0xee, 0xeb, 0xf8, 0xb0, 5, 0xba, 1, 5, 0, 0, 0xee, 0xf4];
+
+/// Where the code of an ELF file is in it, and in memory.
+const CODE: u32 = 0x100;
+const AT: u32 = 0x10_0000;
+
+/// An ELF kernel with a PVH entry: MOV ESI,[EBX+24] takes the address of its command line from the start
+/// information.
+fn pvh() -> Vec<u8> {
+    let code = [&[0x8b, 0x73, 24], PRINT].concat();
+    let mut file = vec![0x7f, b'E', b'L', b'F', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0];
+    let words = |f: &mut Vec<u8>, words: &[u32]| words.iter().for_each(|w| f.extend(w.to_le_bytes()));
+    words(&mut file, &[1, AT, 52, 0, 0]);
+    [52u16, 32, 2, 0, 0, 0].iter().for_each(|w| file.extend(w.to_le_bytes()));
+    words(&mut file, &[1, CODE, AT, AT, code.len() as u32, code.len() as u32, 5, 4]);
+    words(&mut file, &[4, 116, 0, 0, 20, 20, 4, 4]);
+    words(&mut file, &[4, 4, 18]);
+    file.extend(b"Xen\0");
+    words(&mut file, &[AT]);
+    file.resize(CODE as usize, 0);
+    file.extend(code);
+    file
+}
+
+/// A bzImage: MOV ESI,[ESI+0x228] takes the address of its command line from the boot parameters.
+fn bz_image() -> Vec<u8> {
+    let mut file = vec![0; 1024];
+    file[0x1f1] = 1;
+    file[0x1fe..0x202].copy_from_slice(&[0x55, 0xaa, 0xeb, 0x66]);
+    file[0x202..0x208].copy_from_slice(b"HdrS\x0f\x02");
+    file[0x22c..0x230].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
+    file.extend([0x8b, 0xb6, 0x28, 2, 0, 0]);
+    file.extend(PRINT);
+    file
+}
+
+#[test]
+fn kernels_are_entered_by_their_protocols() {
+    if !has("kernels without firmware", &[]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    for (name, bytes) in [("pvh", pvh()), ("bzImage", bz_image())] {
+        let kernel = dir.path().join(name);
+        std::fs::write(&kernel, bytes).expect("it writes");
+        let mut command = Command::new(PROGRAM);
+        command.args(["-M", "microvm", "-accel", "kvm", "-m", "64", "-display", "none", "-serial", "stdio", "-device", "isa-debug-exit"]);
+        command.args(["-device", "virtio-rng-device", "-append", "first second"]).arg("-kernel").arg(&kernel);
+        let mut console = Console::spawn(&mut command).unwrap_or_else(|e| panic!("{e}"));
+        // The only virtio device is in the last slot.
+        expect(&mut console, "first second virtio_mmio.device=512@0xfeb00e00:12");
+        assert_eq!(console.wait_exit(LIMIT).expect("an end").code(), Some(11), "{name}");
+    }
+}
+
+fn guest(test: &str, name: &str) -> Option<PathBuf> {
+    guest_file(&format!("amd64/{name}")).inspect_err(|why| eprintln!("SKIPPED {test}: {why}")).ok()
+}
+
+/// Debian's cloud kernel to a shell, with two cores, a disk and a network.
+#[test]
+fn boots_debian_where_kvm_is_whole() {
+    let test = "Debian's kernel by KVM";
+    if !has(test, &["ring 0 at the processor's speed", "the instruction SYSCALL"]) {
+        return;
+    }
+    let (Some(kernel), Some(initrd), Some(disk)) = (guest(test, "bzImage"), guest(test, "initrd.gz"), guest(test, "rootfs.ext4")) else { return };
+    let machines = Command::new(PROGRAM).args(["-M", "help"]).output().expect("it runs");
+    let machines = String::from_utf8_lossy(&machines.stdout).into_owned();
+    for machine in ["microvm", "pc"] {
+        if !machines.lines().any(|l| l.split_whitespace().next() == Some(machine)) {
+            eprintln!("SKIPPED {test} on {machine}: there is no such machine");
+            continue;
+        }
+        let mut command = Command::new(PROGRAM);
+        command.args(["-M", machine, "-accel", "kvm", "-cpu", "host", "-smp", "2", "-m", "512", "-display", "none", "-serial", "stdio", "-nic", "user"]);
+        command.arg("-drive").arg(format!("if=virtio,format=raw,snapshot=on,file={}", disk.display()));
+        command.arg("-kernel").arg(&kernel).arg("-initrd").arg(&initrd).args(["-append", "console=ttyS0 reboot=t", "-no-reboot"]);
+        let mut console = Console::spawn(&mut command).unwrap_or_else(|e| panic!("{e}"));
+        let found = console.expect_any(&["~ # ", "Kernel panic"], LIMIT).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(found.index, 0, "{}", console.transcript());
+        for (line, want) in
+            [("nproc", "2"), ("mkdir -p /mnt && mount -t ext4 /dev/vda /mnt && ls /mnt/etc/debian_version", "debian_version"), ("ls /sys/class/net", "eth0")]
+        {
+            let answer = console.shell(line, LIMIT).unwrap_or_else(|e| panic!("{e}"));
+            assert!(answer.output.contains(want), "{machine}: {line}: {}", answer.output);
+        }
+        console.send("reboot -f\n").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(console.wait_exit(LIMIT).expect("an end").code(), Some(0));
+    }
+}
