@@ -65,6 +65,8 @@ pub struct Board {
     pub firmware: Option<&'static str>,
     /// Options of the command line that not every board takes.
     pub takes: &'static [&'static str],
+    /// It has ACPI tables.
+    pub acpi: bool,
     /// Builds one.
     pub build: fn(BoardConfig) -> Result<BuiltBoard, BoardError>,
 }

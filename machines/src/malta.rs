@@ -101,6 +101,7 @@ pub(crate) static MALTA: Board = Board {
     network: ON_BOARD_ETHERNET,
     firmware: None,
     takes: &[],
+    acpi: false,
     build,
 };
 

@@ -82,6 +82,7 @@ pub(crate) static MICROVM: Board = Board {
     network: "virtio-net-device",
     firmware: None,
     takes: &[],
+    acpi: false,
     build,
 };
 

@@ -98,6 +98,7 @@ pub(crate) static PC: Board = Board {
     network: "virtio-net-pci",
     firmware: Some("bios-256k.bin"),
     takes: &["-boot", "-vga"],
+    acpi: true,
     build,
 };
 

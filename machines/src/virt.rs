@@ -118,6 +118,7 @@ pub(crate) static VIRT: Board = Board {
     network: "virtio-net-device",
     firmware: None,
     takes: &[],
+    acpi: false,
     build,
 };
 

@@ -31,6 +31,11 @@ impl Host {
         Err(refused())
     }
 
+    /// What KVM can give of CPUID.
+    pub fn supported(&self) -> Result<Vec<proteus_x86::cpuid::Leaf>, Error> {
+        match self.0 {}
+    }
+
     /// What the host offers.
     pub fn capabilities(&self) -> Result<Vec<Capability>, Error> {
         match self.0 {}

@@ -52,6 +52,8 @@ pub trait Host: Send + Sync {
     fn board_properties(&self, name: &str) -> Option<Vec<qmp::types::ObjectPropertyInfo>>;
     /// The features of a processor model and whether it has them.
     fn cpu_features(&self, model: &str) -> Option<Vec<(String, bool)>>;
+    /// Whether the program knows KVM for its guests, and whether that executes this one.
+    fn kvm(&self) -> qmp::types::KvmInfo;
     /// The options of the command line.
     fn options(&self) -> Vec<qmp::types::CommandLineOptionInfo>;
     /// The networks, in lines of text.

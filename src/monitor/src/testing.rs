@@ -1,6 +1,6 @@
 //! A machine of two simple cores with a run loop that does at once what it is told, for the tests.
 
-use crate::qmp::types::{BlockDeviceInfo, BlockInfo, ChardevInfo, CommandLineOptionInfo, MachineInfo, ObjectPropertyInfo, ObjectTypeInfo};
+use crate::qmp::types::{BlockDeviceInfo, BlockInfo, ChardevInfo, CommandLineOptionInfo, KvmInfo, MachineInfo, ObjectPropertyInfo, ObjectTypeInfo};
 use crate::session::Wire;
 use crate::{Host, Rom, Subject};
 use parking_lot::Mutex;
@@ -183,6 +183,9 @@ impl Host for Facade {
     }
     fn cpu_features(&self, model: &str) -> Option<Vec<(String, bool)>> {
         (model == "cortex-a53").then(|| vec![("pmu".into(), true)])
+    }
+    fn kvm(&self) -> KvmInfo {
+        KvmInfo { enabled: false, present: true }
     }
     fn options(&self) -> Vec<CommandLineOptionInfo> {
         vec![CommandLineOptionInfo { option: "smp".into(), parameters: Vec::new() }]

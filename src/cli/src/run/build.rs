@@ -335,6 +335,7 @@ pub fn build(config: &Config, target: Option<TargetName>) -> Result<Emulator, Us
         roms: built.loaded().into_iter().map(|(name, address, size)| Rom { name, address, size }).collect(),
         executor: describe,
         power_button: built.has_power_button(),
+        kvm: plan.executor == Executor::Kvm,
     };
     let about = Subject {
         runner: control.clone(),

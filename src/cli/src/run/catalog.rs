@@ -6,6 +6,7 @@ use proteus_model::{PropertyDecl, PropertyDefault, PropertyKind};
 use proteus_monitor::qmp::types::{CommandLineOptionInfo, CommandLineParameterInfo, ObjectPropertyInfo, ObjectTypeInfo, ParameterType};
 use serde_json::Value as Json;
 
+use super::cores;
 use super::devices::{self, SERIAL_PORTS};
 use crate::options::{GROUPS, Row};
 
@@ -33,7 +34,7 @@ pub fn object_types(architecture: Architecture) -> Vec<ObjectTypeInfo> {
     };
     let mut all: Vec<_> = device_names(architecture).map(of("device")).collect();
     all.extend(["rng-builtin", "rng-random"].map(of("rng-backend")));
-    all.push(of("accel")("tcg-accel"));
+    all.push(of("accel")(if cores::in_kvm(architecture) { "kvm-accel" } else { "tcg-accel" }));
     all
 }
 

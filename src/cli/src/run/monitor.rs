@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use proteus_exec::runner::Runner;
 use proteus_host::chardev::{CharEvent, Chardev, Chardevs, Sink};
 use proteus_machines::{Architecture, Board};
-use proteus_monitor::qmp::types::{BlockDeviceInfo, BlockInfo, ChardevInfo, CommandLineOptionInfo, MachineInfo, ObjectPropertyInfo, ObjectTypeInfo};
+use proteus_monitor::qmp::types::{BlockDeviceInfo, BlockInfo, ChardevInfo, CommandLineOptionInfo, KvmInfo, MachineInfo, ObjectPropertyInfo, ObjectTypeInfo};
 use proteus_monitor::{Host, Inbox, Message, Mode, Monitor, Rom, Subject, Wire};
 
 use super::chardevs::Consoles;
@@ -33,6 +33,8 @@ pub struct About {
     pub executor: Box<dyn Fn() -> String + Send + Sync>,
     /// Whether the board has a power button.
     pub power_button: bool,
+    /// Whether KVM executes the processors.
+    pub kvm: bool,
 }
 
 impl Host for About {
@@ -55,11 +57,14 @@ impl Host for About {
     fn board_properties(&self, name: &str) -> Option<Vec<ObjectPropertyInfo>> {
         catalog::board_properties(self.architecture, name)
     }
+    fn kvm(&self) -> KvmInfo {
+        KvmInfo { enabled: self.kvm, present: cores::in_kvm(self.architecture) }
+    }
     fn options(&self) -> Vec<CommandLineOptionInfo> {
         catalog::options()
     }
     fn cpu_features(&self, model: &str) -> Option<Vec<(String, bool)>> {
-        self.cpu_models().iter().any(|m| m == model).then(|| cores::features(self.architecture))
+        self.cpu_models().iter().any(|m| m == model).then(|| cores::features(self.architecture, model))
     }
     fn networks(&self) -> String {
         self.networks.clone()
@@ -75,7 +80,7 @@ impl Host for About {
             deprecated: false,
             default_cpu_type: Some((b.default_cpu)(self.architecture).to_string()),
             default_ram_id: None,
-            acpi: false,
+            acpi: b.acpi,
         };
         catalog::boards(self.architecture).map(info).collect()
     }

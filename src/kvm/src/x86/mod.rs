@@ -76,7 +76,7 @@ impl Host {
     }
 
     /// What KVM can give of CPUID.
-    fn supported(&self) -> Result<Vec<Leaf>, Error> {
+    pub fn supported(&self) -> Result<Vec<Leaf>, Error> {
         let list = self.kvm.get_supported_cpuid(kvm_bindings::KVM_MAX_CPUID_ENTRIES).map_err(Error::refused("KVM_GET_SUPPORTED_CPUID"))?;
         Ok(list.as_slice().iter().map(leaf).collect())
     }

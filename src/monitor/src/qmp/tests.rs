@@ -65,7 +65,7 @@ fn commands_answer() {
         (r#"{"execute":"query-status"}"#, json!({"running": true, "status": "running"})),
         (r#"{"execute":"query-name"}"#, json!({"name": "guest"})),
         (r#"{"execute":"query-uuid"}"#, json!({"UUID": "abababab-abab-abab-abab-abababababab"})),
-        (r#"{"execute":"query-kvm"}"#, json!({"enabled": false, "present": false})),
+        (r#"{"execute":"query-kvm"}"#, json!({"enabled": false, "present": true})),
         (r#"{"execute":"query-target"}"#, json!({"arch": "aarch64"})),
         (r#"{"execute":"query-iothreads"}"#, json!([])),
         (r#"{"execute":"query-block"}"#, json!([])),

@@ -35,9 +35,15 @@ pub fn models(board: Option<&Board>, target: Option<Architecture>) -> impl Itera
     all_arm.chain(all_mips).chain(all_x86).filter(move |name| board.is_none_or(|b| b.cpu_models.contains(name)))
 }
 
-/// The features of every model, as `-cpu` names them, and whether it has them.
-pub fn features(target: Architecture) -> Vec<(String, bool)> {
+/// Whether guests of the architecture can run in KVM.
+pub fn in_kvm(target: Architecture) -> bool {
+    target == Architecture::X86_64
+}
+
+/// The features that a model can have, as `-cpu` names them, and whether it has them.
+pub fn features(target: Architecture, model: &str) -> Vec<(String, bool)> {
     match target {
+        Architecture::X86_64 => x86::features(model),
         Architecture::Aarch64 => arm::features().map(|(name, on)| (name.to_string(), on)).collect(),
         _ => Vec::new(),
     }

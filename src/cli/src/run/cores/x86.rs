@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proteus_kvm::{Configuration, Host};
 use proteus_machines::{Board, X86Cores, X86Entry};
 use proteus_model::Machine;
-use proteus_x86::cpuid::Changes;
+use proteus_x86::cpuid::{self, Changes};
 pub use proteus_x86::models;
 use proteus_x86::{Entry, features};
 
@@ -46,6 +46,18 @@ pub fn model(config: &Config, board: &Board) -> Result<Model, Problem> {
         bits[word] |= 1 << bit;
     }
     Ok(Model::X86(model, changes))
+}
+
+/// The features that a model can have and whether it has them: `host` and `max` have what the host
+/// can give.
+pub fn features(model: &str) -> Vec<(String, bool)> {
+    let fixed = models::find(model).and_then(|m| m.fixed.as_ref()).map(|f| f.features);
+    let has = fixed.or_else(|| Some(cpuid::bits(&Host::open().ok()?.supported().ok()?))).unwrap_or_default();
+    let of = |(word, bits): (&features::Word, u32)| {
+        let named = word.names.iter().enumerate().filter(|(_, name)| !name.is_empty());
+        named.map(|(bit, name)| (name.to_string(), bits & 1 << bit != 0)).collect::<Vec<_>>()
+    };
+    features::WORDS.iter().zip(has).flat_map(of).collect()
 }
 
 /// The cores of a built machine.
