@@ -75,9 +75,8 @@ fn every_feature(case: &Case) {
     threads(&mut g, case);
     interrupts(&mut g);
     qemu_packets(&mut g);
-    let counter = g.value("&counter");
     attach_again(g, case, &target, &elf);
-    dropped_connection(&target, counter);
+    dropped_connection(&target);
     let mut g = Gdb::attach(case.what, &target, Some(&elf));
     g.ask("kill");
     g.holds("kill", &g.transcript(), &["[Inferior 1 (process 1) killed]"]);
@@ -280,28 +279,21 @@ fn attach_again(mut g: Gdb, case: &Case, target: &Target, elf: &std::path::Path)
 }
 
 /// A debugger that goes without a word leaves the machine as it was: here it runs.
-fn dropped_connection(target: &Target, counter: u64) {
+fn dropped_connection(target: &Target) {
     let mut raw = Raw::connect(target);
     assert!(raw.ask("?").starts_with('T'));
     raw.send("c");
     drop(raw);
     let mut raw = Raw::connect(target);
-    let read = |raw: &mut Raw| raw.ask(&format!("m{counter:x},4"));
-    let before = read(&mut raw);
     assert_eq!(raw.ask("D;1"), "OK");
     // A debugger may acknowledge the last answer that it gets, which is no reason to stop again.
     raw.bytes(b"+");
     drop(raw);
-    let until = Instant::now() + LIMIT;
-    loop {
-        let mut raw = Raw::connect(target);
-        let now = read(&mut raw);
-        assert_eq!(raw.ask("D;1"), "OK");
-        raw.bytes(b"+");
-        if now != before {
-            break;
-        }
+    let (pid, until) = (target.console.pid(), Instant::now() + LIMIT);
+    let before = processor_time(pid);
+    while processor_time(pid) < before + 20 {
         assert!(Instant::now() < until, "it does not run");
+        std::thread::yield_now();
     }
     eprintln!("feature: a dropped connection");
 }

@@ -178,13 +178,6 @@ fn a_watchpoint_reports_every_write_of_two_cores() {
     assert_eq!(g.value("written[0] + written[1]"), 50);
 }
 
-/// Processor time of a process, in clock ticks.
-fn processor_time(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
-}
-
 /// Breakpoints and watchpoints that come and go while it runs cost nothing afterwards.
 #[test]
 fn breakpoints_that_came_and_went_leave_no_trace() {

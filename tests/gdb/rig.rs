@@ -267,3 +267,10 @@ pub fn text(hex: &str) -> String {
 pub fn long() -> bool {
     std::env::var_os("PROTEUS_LONG").is_some_and(|value| value != "0" && !value.is_empty())
 }
+
+/// Processor time of a process, in clock ticks.
+pub fn processor_time(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
+}
