@@ -71,7 +71,7 @@ static void eoi_lapic(u64 vector)
 {
 	if (vector == VECTOR_LEVEL) {
 		/* The line falls when the cause is gone: no transmitter interrupt. */
-		if (counts[VECTOR_LEVEL] == 3)
+		if (counts[VECTOR_LEVEL] >= 3)
 			outb(0x3f9, 0);
 	}
 	lapic(0xb0, 0);
@@ -118,10 +118,22 @@ void test_level(void)
 	outb(0x3fc, 0xb);
 	outb(0x3f9, 2);
 	int ok = wait(VECTOR_LEVEL, 3, 0);
-	/* No more come. */
+	/* What is under way comes to its end (a host may tell of one end too many, which brings one
+	 * interrupt more), and then no more come. */
+	u64 give_up = rdtsc() + 20000000000ul;
+	while (ioapic_read(0x10 + 4 * 2) & 1 << 14 && rdtsc() < give_up)
+		__asm__ volatile("sti; nop; pause; cli" ::: "memory");
+	u64 came = counts[VECTOR_LEVEL];
 	for (int i = 0; i < 100; i++)
-		__asm__ volatile("sti; nop; cli");
-	ok = ok && counts[VECTOR_LEVEL] == 3 && !(ioapic_read(0x10 + 4 * 2) & 1 << 14);
+		__asm__ volatile("sti; nop; cli" ::: "memory");
+	u32 low = ioapic_read(0x10 + 4 * 2);
+	if (counts[VECTOR_LEVEL] != came || came > 4 || low & 1 << 14) {
+		ok = 0;
+		number(counts[VECTOR_LEVEL]);
+		print(" interrupts, entry ");
+		hex(low);
+		print("\n");
+	}
 	ioapic(0x10 + 4 * 2, 0x10000);
 	outb(0x3f9, 0);
 	result("level interrupt of the IOAPIC", ok);

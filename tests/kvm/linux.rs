@@ -34,13 +34,16 @@ fn pvh() -> Vec<u8> {
     file
 }
 
-/// A bzImage: MOV ESI,[ESI+0x228] takes the address of its command line from the boot parameters.
+/// A bzImage: MOV ESI,[RSI+0x228] takes the address of its command line from the boot parameters.
 fn bz_image() -> Vec<u8> {
     let mut file = vec![0; 1024];
     file[0x1f1] = 1;
     file[0x1fe..0x202].copy_from_slice(&[0x55, 0xaa, 0xeb, 0x66]);
     file[0x202..0x208].copy_from_slice(b"HdrS\x0f\x02");
+    // There is a 64-bit entry, 0x200 bytes into the kernel.
+    file[0x236] = 1;
     file[0x22c..0x230].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
+    file.resize(1024 + 0x200, 0);
     file.extend([0x8b, 0xb6, 0x28, 2, 0, 0]);
     file.extend(PRINT);
     file
