@@ -84,6 +84,21 @@ fn seabios_finds_the_machine_and_no_disk() {
     }
 }
 
+/// SeaBIOS tries the keyboard controller, the reset control register and a triple fault in turn.
+#[test]
+fn the_first_reset_that_firmware_asks_for_counts() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let wait = directory.path().join("wait");
+    // In milliseconds.
+    fs::write(&wait, 100u32.to_le_bytes()).expect("a file");
+    let item = format!("name=etc/boot-fail-wait,file={}", wait.display());
+    let words = ["-no-reboot", "-serial", "none", "-chardev", "stdio,id=debug", "-device", "isa-debugcon,iobase=0x402,chardev=debug", "-fw_cfg", &item];
+    let Some(mut command) = pc("the_first_reset_that_firmware_asks_for_counts", &words) else { return };
+    let console = &mut start(&mut command);
+    expect(console, "No bootable device.", BOOT);
+    ends(console, 0);
+}
+
 /// What SeaBIOS prints on the screen, by its own BIOS of the graphics card.
 #[test]
 fn the_screen_shows_what_seabios_prints() {

@@ -529,6 +529,11 @@ impl Machine {
         wake(&self.event_waker);
     }
 
+    /// Has the run loop a request to deal with?
+    pub fn has_request(&self) -> bool {
+        !self.requests.lock().is_empty()
+    }
+
     /// Takes the oldest request to the run loop.
     pub fn take_request(&self) -> Option<SystemRequest> {
         self.requests.lock().pop_front()

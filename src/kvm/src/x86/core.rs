@@ -197,6 +197,14 @@ impl Core {
             if step != Some(false) {
                 self.offer_interrupt();
             }
+            // A guest that has asked for a reset or its end does not go on: what firmware tries next
+            // is worse. Whoever takes the request kicks the cores.
+            if step.is_none() && self.machine.has_request() {
+                self.lines.wait(Some(Instant::now() + START_UP));
+                if !self.lines.kicked() {
+                    continue;
+                }
+            }
             match self.enter()? {
                 Ran::Kicked => break Stop::Kicked,
                 Ran::NotStarted => {
