@@ -10,7 +10,9 @@
 //! hosts the crate is there and refuses.
 
 mod error;
+#[cfg(target_arch = "x86_64")]
 mod kick;
+#[cfg(target_arch = "x86_64")]
 mod memory;
 pub mod ok;
 
@@ -28,7 +30,6 @@ pub use error::Error;
 
 use std::sync::Arc;
 
-use proteus_model::CoreId;
 use proteus_x86::cpuid::Changes;
 use proteus_x86::{Entry, Model};
 
@@ -56,6 +57,7 @@ pub struct Configuration {
 pub type Report = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A core by its number.
-fn core_id(n: usize) -> CoreId {
-    CoreId(n as u16)
+#[cfg(target_arch = "x86_64")]
+fn core_id(n: usize) -> proteus_model::CoreId {
+    proteus_model::CoreId(n as u16)
 }
