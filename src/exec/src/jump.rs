@@ -47,13 +47,17 @@ pub struct JumpCache {
     entries: Box<[Entry; ENTRIES]>,
     /// Which pages have entries in each run, by a hash: most pages that are forgotten hold data
     /// and have none, so no entry need be looked at.
-    pages: [u64; RUNS],
+    pages: Box<[Pages; RUNS]>,
 }
 
-/// The bit of the page of `pc` in [`JumpCache::pages`].
-const fn page_bit(pc: u64) -> u64 {
-    let page = (pc & PAGE_COMPARE) >> 12;
-    1 << ((page >> 3 ^ page >> 9 ^ page >> 15) % 64)
+/// Pages with entries in a run: a bit for each that it may be.
+type Pages = [u64; 64];
+
+/// The word and bit of the page of `pc` in [`Pages`]. The lowest bits of its number decide the run.
+const fn page_bit(pc: u64) -> (usize, u64) {
+    let page = (pc & PAGE_COMPARE) >> (12 + RUNS.trailing_zeros());
+    let hash = page ^ page >> 12;
+    ((hash >> 6) as usize % 64, 1 << (hash % 64))
 }
 
 impl Default for JumpCache {
@@ -65,7 +69,7 @@ impl Default for JumpCache {
 impl JumpCache {
     /// An empty cache.
     pub fn new() -> JumpCache {
-        JumpCache { entries: Box::new([NOTHING; ENTRIES]), pages: [0; RUNS] }
+        JumpCache { entries: Box::new([NOTHING; ENTRIES]), pages: Box::new([[0; 64]; RUNS]) }
     }
 
     /// Address of the first entry.
@@ -92,24 +96,27 @@ impl JumpCache {
     pub fn insert(&mut self, entry: Entry) {
         let i = Self::index(entry.pc);
         self.entries[i] = entry;
-        self.pages[i / PER_PAGE] |= page_bit(entry.pc);
+        let (word, bit) = page_bit(entry.pc);
+        self.pages[i / PER_PAGE][word] |= bit;
     }
 
     /// Forgets what is known of the page at virtual `address`.
     pub fn forget_page(&mut self, address: u64) {
         let run = Self::index(address & !0xfff) / PER_PAGE;
-        if self.pages[run] & page_bit(address) == 0 {
+        let (word, bit) = page_bit(address);
+        if self.pages[run][word] & bit == 0 {
             return;
         }
-        let mut left = 0;
+        let pages = &mut self.pages[run];
+        *pages = [0; 64];
         for e in &mut self.entries[run * PER_PAGE..(run + 1) * PER_PAGE] {
             if (e.pc ^ address) & PAGE_COMPARE == 0 {
                 *e = NOTHING;
             } else if e.context != NO_CONTEXT {
-                left |= page_bit(e.pc);
+                let (word, bit) = page_bit(e.pc);
+                pages[word] |= bit;
             }
         }
-        self.pages[run] = left;
     }
 
     /// Forgets every entry of block `block`.
@@ -123,7 +130,7 @@ impl JumpCache {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.entries.fill(NOTHING);
-        self.pages = [0; RUNS];
+        *self.pages = [[0; 64]; RUNS];
     }
 }
 
