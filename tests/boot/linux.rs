@@ -92,7 +92,7 @@ pub fn reboots(on: &'static Architecture) {
     send(console, "reboot -f\n");
     ends(console, 0);
     let console = &mut linux.boot(&[], "");
-    shell(console, "touch /tmp/before", ANSWER);
+    shell(console, "echo > /tmp/before", ANSWER);
     send(console, "reboot -f\n");
     prompt(console, &format!("{} again", on.name));
     shell(console, "[ ! -e /tmp/before ]", ANSWER);
