@@ -10,3 +10,4 @@ mod kernel;
 mod lldb;
 mod long;
 mod rig;
+mod symbols;

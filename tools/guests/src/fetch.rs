@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::apt::Apt;
 use crate::sources::Lists;
@@ -95,7 +95,7 @@ impl<'a> Fetcher<'a> {
         }
         for package in guest.packages {
             let files: Vec<_> = debs.iter().filter(|deb| deb.name == package.name()).collect();
-            self.unpack(&files, &build.package(package.name()), guest.architecture)?;
+            self.unpack(*package, &files, &build.package(package.name()), guest.architecture)?;
         }
         (self.say)(&format!("{}: building", guest.name));
         (guest.recipe)(&build)?;
@@ -139,6 +139,7 @@ impl<'a> Fetcher<'a> {
         if !self.refresh
             && let Ok(text) = std::fs::read_to_string(&listing)
             && let Some(debs) = whole(&store, guest, &text)
+            && of_the_kernel(&store, guest, &debs)?
         {
             return Ok(debs);
         }
@@ -151,18 +152,19 @@ impl<'a> Fetcher<'a> {
         for package in guest.packages {
             let apt = self.apt(match package {
                 Package::Source(_) => Lists::Sources,
-                Package::Named(_) | Package::DependencyOf { .. } => Lists::Packages(guest.lists),
+                Package::Named(_) | Package::DependencyOf { .. } | Package::SymbolsOf { .. } => Lists::Packages(guest.lists),
             })?;
             let real = match package {
                 Package::Named(name) | Package::Source(name) => (*name).to_owned(),
                 Package::DependencyOf { of, prefix } => apt.dependency(of, prefix)?,
+                Package::SymbolsOf { guest, .. } => symbols_of(&store, guest)?,
             };
             say(&format!("{}: downloading {real}", guest.name));
             let into = fresh.join(package.name());
             make_dir(&into)?;
             let files = match package {
                 Package::Source(name) => apt.download_source(name, &into)?,
-                Package::Named(_) | Package::DependencyOf { .. } => apt.download(&[real], &into)?,
+                Package::Named(_) | Package::DependencyOf { .. } | Package::SymbolsOf { .. } => apt.download(&[real], &into)?,
             };
             for path in files {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -191,8 +193,8 @@ impl<'a> Fetcher<'a> {
         Ok(&self.apts[&lists])
     }
 
-    /// Unpacks the files of one package: its `.deb`, or what its `.dsc` names.
-    fn unpack(&self, files: &[&Deb], into: &Path, architecture: &str) -> Result<()> {
+    /// Unpacks the files of one package: its `.deb` or what is wanted of that, or what its `.dsc` names.
+    fn unpack(&self, package: Package, files: &[&Deb], into: &Path, architecture: &str) -> Result<()> {
         let mark = part_name(&into.with_added_extension("unpacked"));
         let digests: String = files.iter().map(|file| file.sha256.as_str()).collect();
         if into.is_dir() && std::fs::read_to_string(&mark).is_ok_and(|old| old == digests) {
@@ -206,7 +208,10 @@ impl<'a> Fetcher<'a> {
         let fresh = part_name(into);
         remove_dir(&fresh)?;
         let file = self.cache.join("debs").join(architecture).join(&main.file);
-        if is(main, "deb") {
+        if let Package::SymbolsOf { .. } = package {
+            make_dir(&fresh)?;
+            unpack_some(&file, "./usr/lib/debug/boot/vmlinux-*", &fresh)?;
+        } else if is(main, "deb") {
             make_dir(&fresh)?;
             run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&fresh), "dpkg")?;
         } else {
@@ -218,6 +223,44 @@ impl<'a> Fetcher<'a> {
         rename(&fresh, into)?;
         write(&mark, digests.as_bytes())
     }
+}
+
+/// Unpacks the files of a `.deb` that match a pattern of tar's.
+fn unpack_some(deb: &Path, pattern: &str, into: &Path) -> Result<()> {
+    let mut source = Command::new("dpkg-deb");
+    source.arg("--fsys-tarfile").arg(deb).stdout(Stdio::piped());
+    let mut source = source.spawn().map_err(at("unpack", deb))?;
+    let pipe = source.stdout.take().map_or_else(Stdio::null, Stdio::from);
+    let unpacked = run(Command::new("tar").arg("-x").arg("-C").arg(into).args(["--wildcards", pattern]).stdin(pipe), "tar");
+    let status = source.wait().map_err(at("unpack", deb))?;
+    unpacked?;
+    if status.success() { Ok(()) } else { Err(Error::Other(format!("dpkg-deb cannot read {} ({status})", deb.display()))) }
+}
+
+/// The debug package of the kernel that `guest` was made of, as apt's `name=version`.
+fn symbols_of(store: &Path, guest: &str) -> Result<String> {
+    let listing = store.join(format!("{guest}.sha256"));
+    let debs = from_listing(&String::from_utf8_lossy(&read(&listing)?));
+    let name_and_version = |file: &str| {
+        let (name, rest) = file.split_once('_')?;
+        let (version, _) = rest.split_once('_')?;
+        Some(format!("{name}-dbg={}", version.replace("%3a", ":")))
+    };
+    let found = debs.first().and_then(|deb| name_and_version(&deb.file));
+    found.ok_or_else(|| Error::Other(format!("{} names no kernel: run tools/fetch-guests --refresh {guest}", listing.display())))
+}
+
+/// Whether symbols among these packages are those of the kernel that is there now.
+fn of_the_kernel(store: &Path, guest: &Guest, debs: &[Deb]) -> Result<bool> {
+    for package in guest.packages {
+        if let Package::SymbolsOf { guest, name } = package {
+            let start = symbols_of(store, guest)?.replace(':', "%3a").replace('=', "_") + "_";
+            if !debs.iter().any(|deb| deb.name == *name && deb.file.starts_with(&start)) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// The rows of these names and of all they need, in the order of the table; without names every
@@ -308,6 +351,23 @@ mod tests {
         std::fs::write(dir.path().join(&deb.file), b"dev").expect("written");
         assert_eq!(whole(dir.path(), guest, &listing), None);
         assert_eq!(whole(dir.path(), guest, ""), None);
+    }
+
+    #[test]
+    fn symbols_are_those_of_the_kernel_that_is_there() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let guest = guests().find(|guest| guest.name == "arm64-kernel-dbg").expect("a row");
+        let deb = |name: &str, file: &str| Deb { name: name.into(), sha256: sha256(b""), file: file.into() };
+        let kernel = |file: &str| std::fs::write(dir.path().join("arm64-kernel.sha256"), to_listing(&[deb("linux-image-arm64", file)])).expect("written");
+        assert!(symbols_of(dir.path(), "arm64-kernel").is_err());
+        kernel("linux-image-6.1.0-9-arm64_6.1.20-1_arm64.deb");
+        assert_eq!(symbols_of(dir.path(), "arm64-kernel").ok().as_deref(), Some("linux-image-6.1.0-9-arm64-dbg=6.1.20-1"));
+        let debs = [deb("linux-image-arm64-dbg", "linux-image-6.1.0-9-arm64-dbg_6.1.20-1_arm64.deb")];
+        assert!(of_the_kernel(dir.path(), guest, &debs).expect("a kernel"));
+        kernel("linux-image-6.1.0-9-arm64_6.1.20-2_arm64.deb");
+        assert!(!of_the_kernel(dir.path(), guest, &debs).expect("a kernel"));
+        kernel("nothing.deb");
+        assert!(of_the_kernel(dir.path(), guest, &debs).is_err());
     }
 
     #[test]

@@ -51,5 +51,11 @@ pub fn cache_dir() -> PathBuf {
 /// A file of the cache such as `arm64/Image`, or a message that says how to get it.
 pub fn guest_file(name: &str) -> Result<PathBuf> {
     let path = cache_dir().join(name);
-    if path.is_file() { Ok(path) } else { Err(Error::Missing { path, fix: "run tools/fetch-guests" }) }
+    if path.is_file() {
+        return Ok(path);
+    }
+    match table::guests().find(|guest| guest.long && guest.outputs.contains(&name)) {
+        Some(guest) => Err(Error::Other(format!("{} is missing: run tools/fetch-guests {}", path.display(), guest.name))),
+        None => Err(Error::Missing { path, fix: "run tools/fetch-guests" }),
+    }
 }

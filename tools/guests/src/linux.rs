@@ -1,6 +1,6 @@
 //! Builds the Linux guests; what differs between architectures is a row of [`PORTS`].
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
@@ -11,7 +11,7 @@ use crate::initramfs;
 use crate::modules::Modules;
 use crate::programs::{self, CrossCompiler};
 use crate::rootfs;
-use crate::tools::{Error, Result, at, entries, read, remove_dir, write};
+use crate::tools::{Error, Result, at, entries, part_name, read, remove_dir, rename, write};
 
 /// What is particular to Linux on one architecture.
 struct Port {
@@ -139,6 +139,20 @@ pub(crate) fn kernel(build: &Build) -> Result<()> {
     }
     write(&build.output(port.image), &image)?;
     write(&build.output("config"), &read(&starting_with(&boot, "config-")?)?)
+}
+
+/// The kernel with its debug symbols, as an ELF file.
+pub(crate) fn symbols(build: &Build) -> Result<()> {
+    let boot = build.package(&format!("{}-dbg", port(build)?.kernel)).join("usr/lib/debug/boot");
+    let path = starting_with(&boot, "vmlinux-")?;
+    // A link: the file has some 300 MB.
+    let output = build.output("vmlinux-dbg");
+    let part = part_name(&output);
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(at("remove", &part)(error)),
+        _ => std::fs::hard_link(&path, &part).map_err(at("make", &part))?,
+    }
+    rename(&part, &output)
 }
 
 /// Our own programs, as far as they are for this architecture.

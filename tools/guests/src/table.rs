@@ -19,13 +19,21 @@ pub enum Package {
     },
     /// The source package of this name, with Debian's patches applied.
     Source(&'static str),
+    /// The debug symbols of exactly the kernel that another guest was made of, without those of its
+    /// modules; known to the recipe as `name`.
+    SymbolsOf {
+        /// The guest with the kernel, which this one needs.
+        guest: &'static str,
+        /// The name that the recipe uses.
+        name: &'static str,
+    },
 }
 
 impl Package {
     /// The name by which a recipe knows it.
     pub fn name(self) -> &'static str {
         match self {
-            Package::Named(name) | Package::DependencyOf { of: name, .. } | Package::Source(name) => name,
+            Package::Named(name) | Package::DependencyOf { of: name, .. } | Package::Source(name) | Package::SymbolsOf { name, .. } => name,
         }
     }
 }
@@ -182,9 +190,24 @@ const AMD64: [Guest; 4] = linux!(
     ["bench-chase", "bench-getpid", "bench-int", "bench-matmul", "bench-pipe", "fs-churn", "net-xfer"]
 );
 
+/// What a debugger needs to know of Debian's kernel: 800 MB to download.
+const ARM64_SYMBOLS: [Guest; 1] = [Guest {
+    name: "arm64-kernel-dbg",
+    summary: "debug symbols of Debian's Linux for arm64",
+    architecture: "arm64",
+    lists: "arm64",
+    long: true,
+    packages: &[Package::SymbolsOf { guest: "arm64-kernel", name: "linux-image-arm64-dbg" }],
+    needs: &["arm64-kernel"],
+    sources: &[],
+    outputs: &["arm64/vmlinux-dbg"],
+    recipe: linux::symbols,
+}];
+
 /// The guests by architecture; in each list a guest comes after those it needs.
-const LISTS: [&[Guest]; 8] = [
+const LISTS: [&[Guest]; 9] = [
     &ARM64,
+    &ARM64_SYMBOLS,
     &AMD64,
     &MIPSEL,
     &MIPS64EL,
