@@ -106,7 +106,7 @@ fn what_cannot_be_obeyed_is_refused_by_name() {
         (virt(&["-daemonize"]), "-daemonize"),
         (virt(&["-vga", "std"]), "-vga std"),
         (virt(&["-display", "gtk"]), "-display gtk"),
-        (virt(&["-d", "in_asm,out_asm"]), "out_asm"),
+        (virt(&["-d", "in_asm,op_opt"]), "op_opt"),
         (virt(&["-boot", "n"]), "-boot"),
         (virt(&["-semihosting-config", "enable=on,target=gdb"]), "target=gdb"),
     ] {

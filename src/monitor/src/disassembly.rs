@@ -5,63 +5,85 @@
 use capstone::prelude::*;
 use capstone::{Capstone, Endian};
 
-/// Bytes of an instruction where Capstone knows none.
-const UNKNOWN: usize = 4;
+/// How an architecture's instructions are cut and shown.
+struct Architecture {
+    engine: Capstone,
+    /// Bytes of an instruction where Capstone knows none.
+    unit: usize,
+    /// The bytes are shown as a number in the byte order, and not one by one.
+    number: bool,
+}
 
 /// One instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instruction {
     /// Its address.
     pub address: u64,
-    /// Its bytes, in the order of memory.
-    pub bytes: Vec<u8>,
-    /// Mnemonic and operands; `.long` where the bytes are none.
+    /// Its bytes, in hexadecimal digits.
+    pub digits: String,
+    /// Mnemonic and operands; `.long` or `.byte` where the bytes are none.
     pub text: String,
 }
 
-fn engine(architecture: &str, big: bool) -> Option<Capstone> {
-    let endian = if big { Endian::Big } else { Endian::Little };
-    let mips = |mode| Capstone::new().mips().mode(mode).endian(endian).build().ok();
-    match architecture {
-        "aarch64" => Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build().ok(),
-        name if name.starts_with("mips:isa64") => mips(arch::mips::ArchMode::Mips64),
-        name if name.starts_with("mips") => mips(arch::mips::ArchMode::Mips32),
-        _ => None,
+impl Architecture {
+    fn find(name: &str, big: bool) -> Option<Architecture> {
+        let endian = if big { Endian::Big } else { Endian::Little };
+        let mips = |mode| Capstone::new().mips().mode(mode).endian(endian).build();
+        let (engine, unit) = match name {
+            "aarch64" => (Capstone::new().arm64().mode(arch::arm64::ArchMode::Arm).build(), 4),
+            name if name.starts_with("mips:isa64") => (mips(arch::mips::ArchMode::Mips64), 4),
+            name if name.starts_with("mips") => (mips(arch::mips::ArchMode::Mips32), 4),
+            "i386:x86-64" => (Capstone::new().x86().mode(arch::x86::ArchMode::Mode64).build(), 1),
+            _ => return None,
+        };
+        Some(Architecture { engine: engine.ok()?, unit, number: unit > 1 })
     }
+
+    fn digits(&self, bytes: &[u8], big: bool) -> String {
+        let digits: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        match (self.number, big) {
+            (false, _) => digits.join(" "),
+            (true, true) => digits.concat(),
+            (true, false) => digits.into_iter().rev().collect(),
+        }
+    }
+}
+
+/// Bytes of the longest instruction of an architecture.
+pub fn longest(architecture: &str) -> usize {
+    // SDM vol. 2, 2.3.11.
+    if architecture.starts_with("i386") { 15 } else { 4 }
 }
 
 /// The instructions in `code`, which is at `address`, `most` of them at most. `None` where the
 /// architecture is not known.
 pub fn instructions(architecture: &str, big: bool, code: &[u8], address: u64, most: usize) -> Option<Vec<Instruction>> {
-    let engine = engine(architecture, big)?;
+    let architecture = Architecture::find(architecture, big)?;
     let mut out: Vec<Instruction> = Vec::new();
     let mut at = 0;
     while at < code.len() && out.len() < most {
         let here = address.wrapping_add(at as u64);
-        let found = engine.disasm_count(&code[at..], here, most - out.len()).ok();
+        let found = architecture.engine.disasm_count(&code[at..], here, most - out.len()).ok();
         let before = out.len();
         for i in found.iter().flat_map(|f| f.iter()) {
             let text = format!("{} {}", i.mnemonic().unwrap_or("?"), i.op_str().unwrap_or_default());
-            out.push(Instruction { address: i.address(), bytes: i.bytes().to_vec(), text: text.trim_end().into() });
+            out.push(Instruction { address: i.address(), digits: architecture.digits(i.bytes(), big), text: text.trim_end().into() });
             at += i.bytes().len().max(1);
         }
         if out.len() == before {
-            let bytes = code[at..code.len().min(at + UNKNOWN)].to_vec();
-            let value = bytes.iter().enumerate().fold(0u32, |v, (n, b)| v | u32::from(*b) << (8 * if big { bytes.len() - 1 - n } else { n }));
+            let bytes = &code[at..code.len().min(at + architecture.unit)];
+            let digits = architecture.digits(bytes, big);
             at += bytes.len();
-            out.push(Instruction { address: here, bytes, text: format!(".long {value:#010x}") });
+            let text = if architecture.number { format!(".long 0x{digits:0>8}") } else { format!(".byte 0x{digits}") };
+            out.push(Instruction { address: here, digits, text });
         }
     }
     Some(out)
 }
 
-/// Instructions in lines: address, bytes as a word, words.
-pub fn lines(instructions: &[Instruction], big: bool) -> String {
-    let word = |bytes: &[u8]| -> String {
-        let digit = |b: &u8| format!("{b:02x}");
-        if big { bytes.iter().map(digit).collect() } else { bytes.iter().rev().map(digit).collect() }
-    };
-    instructions.iter().map(|i| format!("0x{:08x}:  {}  {}\n", i.address, word(&i.bytes), i.text)).collect()
+/// Instructions in lines: address, bytes, words.
+pub fn lines(instructions: &[Instruction]) -> String {
+    instructions.iter().map(|i| format!("0x{:08x}:  {}  {}\n", i.address, i.digits, i.text)).collect()
 }
 
 #[cfg(test)]
@@ -77,9 +99,11 @@ mod tests {
         ];
         for (architecture, big, code, want) in cases {
             let got = instructions(architecture, *big, code, 0x1000, 9).unwrap();
-            assert_eq!(lines(&got, *big), *want);
+            assert_eq!(lines(&got), *want);
             assert_eq!(instructions(architecture, *big, code, 0x1000, 1).unwrap().len(), 1);
         }
+        let x86 = instructions("i386:x86-64", false, &[0x31, 0xc0, 0x06, 0xc3], 0x1000, 9).unwrap();
+        assert_eq!(lines(&x86), "0x00001000:  31 c0  xor eax, eax\n0x00001002:  06  .byte 0x06\n0x00001003:  c3  ret\n");
         assert_eq!(instructions("z80", false, &[0; 4], 0, 1), None);
     }
 }

@@ -132,6 +132,9 @@ struct Shared {
     frontend: Box<dyn Frontend>,
 }
 
+/// The host's architecture, by its name for disassembly.
+const HOST: &str = "i386:x86-64";
+
 /// Nanoseconds that this thread has run.
 fn processor_time() -> u64 {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -141,7 +144,12 @@ fn processor_time() -> u64 {
 impl Shared {
     fn compile(&self, workshop: &mut Workshop, source: &Source) -> Option<Arc<Code>> {
         let begin = processor_time();
-        let code = workshop.compile(source, &*self.frontend).and_then(|code| self.arena.add(&code).ok_or(Refused::Full));
+        let code = workshop.compile(source, &*self.frontend).and_then(|bytes| {
+            let code = self.arena.add(&bytes).ok_or(Refused::Full)?;
+            let (pc, bytes) = (source.entry.pc, &bytes[..]);
+            tracing::trace!(target: "out_asm", pc, address = code.address(), architecture = HOST, big = false, bytes, "OUT:");
+            Ok(code)
+        });
         let c = &self.counters;
         match code {
             Ok(code) => {

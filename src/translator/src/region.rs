@@ -111,6 +111,7 @@ impl Workshop {
         self.context.func = Function::with_name_signature(UserFuncName::default(), signature);
         let b = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
         Region::begin(b, &self.settings, source, frontend, seen).emit(self.isa.frontend_config())?;
+        tracing::trace!(target: "op", pc = source.entry.pc, "OP:\n{}", self.context.func.display());
         let mut plane = ControlPlane::default();
         let compiled = self.context.compile(&*self.isa, &mut plane).map_err(|e| Refused::Cranelift(format!("{:?}", e.inner)))?;
         if !compiled.buffer.relocs().is_empty() {

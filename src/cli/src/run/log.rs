@@ -23,7 +23,9 @@ use crate::options::debug::LOG_ITEMS;
 
 /// The items that something here logs, and the name it logs them by.
 const ITEMS: &[(LogItem, &str)] = &[
+    (LogItem::OutAsm, "out_asm"),
     (LogItem::InAsm, "in_asm"),
+    (LogItem::Op, "op"),
     (LogItem::Int, "int"),
     (LogItem::Exec, "exec"),
     (LogItem::Cpu, "cpu"),
@@ -35,7 +37,7 @@ const ITEMS: &[(LogItem, &str)] = &[
 ];
 
 /// The items that `-dfilter` limits to addresses.
-const LIMITED: &[&str] = &["in_asm", "exec", "cpu"];
+const LIMITED: &[&str] = &["out_asm", "in_asm", "op", "exec", "cpu"];
 
 /// Changes the filter of the process's log.
 static RELOAD: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
@@ -96,12 +98,13 @@ struct Lines {
     ranges: Vec<RangeInclusive<u64>>,
 }
 
-/// The message, then the other fields; of a block its address and bytes.
+/// The message, then the other fields; of a block its address and bytes, and of compiled code where it is.
 #[derive(Default)]
 struct Text {
     message: String,
     fields: String,
     pc: u64,
+    address: u64,
     architecture: String,
     big: bool,
     bytes: Vec<u8>,
@@ -117,6 +120,7 @@ impl Visit for Text {
     fn record_u64(&mut self, field: &Field, value: u64) {
         match field.name() {
             "pc" => self.pc = value,
+            "address" => self.address = value,
             _ => self.record_debug(field, &value),
         }
     }
@@ -140,11 +144,20 @@ impl Visit for Text {
     }
 }
 
+/// The instructions of an event, at `address`.
+fn instructions(text: &Text, address: u64) -> String {
+    let found = disassembly::instructions(&text.architecture, text.big, &text.bytes, address, text.bytes.len());
+    found.map_or_else(|| format!("0x{address:08x}:  {:02x?}\n", text.bytes), |i| disassembly::lines(&i))
+}
+
 /// A decoded block: `-d in_asm`.
 fn block(text: &Text) -> String {
-    let instructions = disassembly::instructions(&text.architecture, text.big, &text.bytes, text.pc, text.bytes.len());
-    let lines = instructions.map_or_else(|| format!("0x{:08x}:  {:02x?}\n", text.pc, text.bytes), |i| disassembly::lines(&i, text.big));
-    format!("----------------\nIN: \n{lines}\n")
+    format!("----------------\nIN: \n{}\n", instructions(text, text.pc))
+}
+
+/// Compiled code: `-d out_asm`.
+fn compiled(text: &Text) -> String {
+    format!("OUT: [size={}] of the region at 0x{:08x}\n{}\n", text.bytes.len(), text.pc, instructions(text, text.address))
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
@@ -155,7 +168,11 @@ impl<S: Subscriber> Layer<S> for Lines {
         if LIMITED.contains(&target) && !self.ranges.is_empty() && !self.ranges.iter().any(|r| r.contains(&text.pc)) {
             return;
         }
-        let line = if target == "in_asm" { block(&text) } else { format!("{}{}\n", text.message, text.fields) };
+        let line = match target {
+            "in_asm" => block(&text),
+            "out_asm" => compiled(&text),
+            _ => format!("{}{}\n", text.message, text.fields),
+        };
         let of_guest = ITEMS.iter().any(|(_, name)| *name == target);
         // There is nobody to tell that a log cannot be written.
         let _ = match (&self.file, of_guest) {
@@ -177,9 +194,9 @@ mod tests {
     fn items_that_nothing_logs_are_refused_by_name() {
         let log = |items: &[LogItem]| Log { items: items.to_vec(), ..Log::default() };
         assert_eq!(check(&log(&[LogItem::Unimp, LogItem::Int, LogItem::InAsm])), Ok(()));
-        assert!(check(&log(&[LogItem::OutAsm])).unwrap_err().0.contains("'out_asm'"));
+        assert!(check(&log(&[LogItem::OpOpt])).unwrap_err().0.contains("'op_opt'"));
         assert_eq!(set("foo"), Err("unknown log item 'foo'".into()));
-        assert!(set("int,op").unwrap_err().contains("'op'"));
+        assert!(set("int,plugin").unwrap_err().contains("'plugin'"));
     }
 
     #[test]
@@ -193,5 +210,8 @@ mod tests {
     fn a_block_is_logged_in_words() {
         let text = Text { pc: 0x4000_0000, architecture: "aarch64".into(), bytes: vec![0x1f, 0x20, 0x03, 0xd5], ..Text::default() };
         assert_eq!(block(&text), "----------------\nIN: \n0x40000000:  d503201f  nop\n\n");
+        let text = Text { pc: 0x4000_0000, address: 0x7000, architecture: "i386:x86-64".into(), bytes: vec![0x31, 0xc0, 0xc3], ..Text::default() };
+        let code = compiled(&text);
+        assert!(code.starts_with("OUT: [size=3] of the region at 0x40000000\n0x00007000:  ") && code.contains("xor") && code.contains("ret"), "{code}");
     }
 }

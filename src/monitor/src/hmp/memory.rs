@@ -6,8 +6,7 @@ use std::fmt::Write;
 
 /// Bytes shown by one command at most.
 const MOST: usize = 1 << 20;
-/// The longest instruction, and the longest string shown.
-const INSTRUCTION: usize = 4;
+/// The longest string shown.
 const STRING: usize = 4096;
 
 /// What is behind the slash.
@@ -85,7 +84,7 @@ pub fn examine(cx: &mut Context<'_>, a: &mut Arguments<'_>, translated: bool) ->
     cx.hmp.format = f.format;
     let size = match f.format {
         'c' => 1,
-        'i' => INSTRUCTION,
+        'i' => disassembly::longest(description.architecture),
         's' => STRING,
         _ => f.size.unwrap_or(cx.hmp.size),
     };
@@ -102,7 +101,7 @@ pub fn examine(cx: &mut Context<'_>, a: &mut Arguments<'_>, translated: bool) ->
         let Some(list) = disassembly::instructions(description.architecture, description.big, &bytes, address, f.count) else {
             return Err(format!("there is no disassembler for {}", description.architecture));
         };
-        cx.out.push_str(&disassembly::lines(&list, description.big));
+        cx.out.push_str(&disassembly::lines(&list));
     } else {
         let in_line = if size == 1 { 8 } else { 16 };
         let digits = if translated && description.pointer == 4 { 8 } else { 16 };
