@@ -59,7 +59,9 @@ impl<T: Target> Rig<T> {
     /// the target's glue.
     pub fn new(mut core: Box<Core<T>>, ram: (u64, u64), compile: Option<u32>, compiler: fn(Options) -> Result<Arc<Compiler<T>>, Unavailable>) -> Rig<T> {
         core.deterministic = Some(InstructionClock { shift: 0, base: 0, from: 0 });
-        let compiler = compile.map(|_| compiler(Options { at_once: true, ..Options::default() }).expect("a compiler"));
+        // As the runs whose time is a count of instructions: programs that write over themselves then see
+        // it at the same instruction in both tiers.
+        let compiler = compile.map(|_| compiler(Options { at_once: true, exact: true, ..Options::default() }).expect("a compiler"));
         let tier = compiler.as_ref().map(Compiler::tier);
         Rig { cpu: Cpu::new(core, tier, Thresholds { compile: compile.unwrap_or(u32::MAX) }), compiler, ram }
     }
