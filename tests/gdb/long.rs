@@ -89,6 +89,7 @@ fn boots_single_steps_are_the_run_itself() {
     // It goes on to the end as if nothing had been.
     raw.send("D");
     ends_as(&mut target, &alone);
+    is_the_log(&words, vectors, &trace);
     // The same without steps, by breakpoints at some of the places.
     let (mut target, mut raw, first) = start(&words, vectors);
     assert_eq!(first, trace[0]);
@@ -113,6 +114,48 @@ fn boots_single_steps_are_the_run_itself() {
     let end = raw.ask("vCont;c");
     assert!(end.starts_with('W'), "{end}");
     ends_as(&mut target, &alone);
+}
+
+/// The states that a run logs by itself before each block, with no debugger's stop on the way, are
+/// those of the steps.
+fn is_the_log(words: &[&str], vectors: u64, trace: &[String]) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = dir.path().join("log").display().to_string();
+    let (_target, mut raw, first) = start(&[words, &["-D", &log]].concat(), vectors);
+    assert_eq!(first, trace[0]);
+    let command: String = b"log cpu".iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(raw.ask(&format!("qRcmd,{command}")), "OK");
+    // The last place that was not met before; not at the end, where the last interrupt is.
+    let mut met = HashSet::new();
+    let (last, _) = trace[..trace.len() - 64].iter().enumerate().filter(|(_, r)| met.insert(pc(r))).last().expect("a place");
+    assert_eq!(run_to(&mut raw, pc(&trace[last])), trace[last], "after {last} instructions");
+    let text = std::fs::read_to_string(&log).expect("a log");
+    let value = |state: &str, name: &str| {
+        let (_, after) = state.split_once(&format!("{name}=")).unwrap_or_else(|| panic!("{name}: {state}"));
+        u64::from_str_radix(&after[..16], 16).expect("digits")
+    };
+    let names: Vec<String> = (0..31).map(|n| format!("X{n:02}")).chain(["SP".into(), "PC".into()]).collect();
+    let states = text
+        .split("CPU#0\n")
+        .skip(1)
+        .map(|state| -> String { names.iter().map(|name| value(state, name).to_le_bytes().iter().map(|b| format!("{b:02x}")).collect::<String>()).collect() });
+    let (mut at, mut compared) = (0, 0);
+    for state in states {
+        let same = |r: &String, digits: usize| r[..digits] == state[..digits];
+        // A step takes the interrupt with the first instruction there: x0 to x30 are as they were.
+        let place = pc(&state);
+        let next = if [0x280, 0x480].contains(&place.wrapping_sub(vectors)) {
+            (at..last).find(|n| same(&trace[*n], 31 * 16) && pc(&trace[n + 1]) == place + 4)
+        } else {
+            (at..=last).find(|n| same(&trace[*n], PC + 16))
+        };
+        // A block has at most 64 instructions.
+        let near = next.filter(|n| n - at <= 64);
+        at = near.unwrap_or_else(|| panic!("the state {compared} of the log, at {place:#x}, is not that after some step from {at} on"));
+        compared += 1;
+    }
+    eprintln!("figure: {compared} states of the log are those of the steps, up to the step {last}");
+    assert!(last > STEPS / 2 && compared > last / 64, "{compared} {last}");
 }
 
 /// Waits for the end; the console has shown what that of the run without a debugger has.
