@@ -26,6 +26,7 @@ mod tests;
 mod tree;
 mod virt;
 mod wiring;
+mod x86;
 
 pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart, X86Cores, X86Entry};
 pub use config::{Backend, BoardConfig, BoardProperty, Choices, Cpu, DriveInterface, Firmware, IdeDrive, LoaderContents, LoaderItem, PlugIn, Seeds};

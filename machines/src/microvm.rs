@@ -7,20 +7,19 @@
 //!
 //! Left out: ACPI and the second I/O APIC that comes with it, PCI Express, fw_cfg.
 
-use std::sync::Arc;
-
-use proteus_devices::REGISTRY;
 use proteus_loader::Architecture;
 use proteus_loader::x86_direct::Given;
 use proteus_model::ram::Region;
-use proteus_model::{CharPort, CoreId, DeviceId, DeviceType, Line, MachineBuilder, Props, WindowKind};
+use proteus_model::{MachineBuilder, Props};
 
 use crate::Board;
 use crate::boot::{self, Load, Memory};
-use crate::built::{BuiltBoard, Cores, HostPort, X86Cores, X86Entry};
-use crate::config::{Backend, BoardConfig, BoardProperty, Choices, Chosen, DriveInterface, PlugIn};
+use crate::built::{BuiltBoard, X86Entry};
+use crate::config::{BoardConfig, BoardProperty, Choices, Chosen, DriveInterface, PlugIn};
 use crate::direct;
 use crate::error::{BoardError, refuse};
+use crate::wiring::{IsaPart, Wiring};
+use crate::x86::{self, MESSAGES, is_isa};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -33,24 +32,14 @@ const VIRTIO_STEP: u64 = 0x200;
 const VIRTIO_SLOTS: usize = 8;
 /// The interrupt of the first slot; the others follow.
 const VIRTIO_IRQ: usize = 5;
-const IOAPIC: u64 = 0xfec0_0000;
-/// Where it takes the vector of an interrupt that has ended.
-const END_OF_INTERRUPT: u64 = IOAPIC + 0x40;
-/// Interrupt messages.
-const MESSAGES: std::ops::Range<u64> = 0xfee0_0000..0xfef0_0000;
 /// The largest firmware, and how much of it is below 1 MiB.
 const LARGEST_FIRMWARE: u64 = 16 * MIB;
 const SHADOW: u64 = 128 << 10;
 const PAGE: u64 = 0x1000;
 
-/// An ISA device: name, type, windows and their ports, output and its interrupt.
-type IsaPart = (&'static str, &'static str, &'static [(&'static str, u64)], Option<(&'static str, usize)>);
-/// Where the processor acknowledges interrupts: at no port that software reaches.
-const ACKNOWLEDGE: u64 = 0x1_0000_0000;
-const PIC: IsaPart = ("pic", "i8259-pair", &[("master", 0x20), ("slave", 0xa0), ("elcr", 0x4d0), ("inta", ACKNOWLEDGE)], None);
-const PIT: IsaPart = ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], Some(("out0", 0)));
-const RTC: IsaPart = ("rtc", "mc146818rtc", &[("regs", 0x70)], Some(("irq", 8)));
-const SERIAL: IsaPart = ("serial0", "isa-serial", &[("regs", 0x3f8)], Some(("irq", 4)));
+const PIT: IsaPart = ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], &[("out0", 0)]);
+const RTC: IsaPart = ("rtc", "mc146818rtc", &[("regs", 0x70)], &[("irq", 8)]);
+const SERIAL: IsaPart = ("serial0", "isa-serial", &[("regs", 0x3f8)], &[("irq", 4)]);
 
 const fn property(name: &'static str, choices: Choices, default: &'static str, doc: &'static str) -> BoardProperty {
     BoardProperty { name, choices, default, doc }
@@ -72,9 +61,9 @@ pub(crate) static MICROVM: Board = Board {
         property("usb", Choices::Only(false), "off", "USB host controller"),
         property("auto-kernel-cmdline", Choices::OnOff, "on", "The virtio slots are added to the kernel's command line"),
     ],
-    cpu_models: &["host", "max", "qemu64", "qemu32", "kvm64", "Nehalem", "Haswell", "EPYC"],
+    cpu_models: x86::CPU_MODELS,
     default_cpu: |_| "qemu64",
-    max_cpus: 288,
+    max_cpus: x86::MAX_CPUS,
     default_memory: 128 * MIB,
     max_memory: 255 * GIB,
     default_drive: DriveInterface::Virtio,
@@ -85,11 +74,6 @@ pub(crate) static MICROVM: Board = Board {
     acpi: false,
     build,
 };
-
-fn find_type(name: &str) -> Result<&'static DeviceType, BoardError> {
-    let found = REGISTRY.iter().copied().find(|ty| ty.name == name);
-    found.ok_or_else(|| refuse(format!("the microvm board needs a '{name}', which is not implemented")))
-}
 
 /// Refuses what the board has not.
 fn check(config: &BoardConfig) -> Result<Chosen, BoardError> {
@@ -121,54 +105,9 @@ fn check(config: &BoardConfig) -> Result<Chosen, BoardError> {
     }
 }
 
-/// The machine while parts are added to it.
-struct Wiring {
-    b: MachineBuilder,
-    pic: DeviceId,
-    ioapic: DeviceId,
-    ports: Vec<HostPort>,
-}
-
 impl Wiring {
-    fn bind(&mut self, id: DeviceId, name: &str, port: &str, backend: Backend) -> Result<(), BoardError> {
-        match backend {
-            Backend::Char(to) => self.b.bind_char(id, port, to)?,
-            Backend::Frame(to) => self.b.bind_frame(id, port, to)?,
-            Backend::Block(to) => self.b.bind_block(id, port, to)?,
-        };
-        self.ports.push(HostPort { name: name.into(), device: id, port: port.into() });
-        Ok(())
-    }
-
-    /// Wires an output to an interrupt: to both controllers.
-    fn interrupt(&mut self, id: DeviceId, output: &str, irq: usize) -> Result<(), BoardError> {
-        self.b.wire(id, (output, 0), self.pic, ("irq", irq))?;
-        // The timer's is that of the cascade, which has no other use there.
-        let pin = if irq == 0 { 2 } else { irq };
-        self.b.wire(id, (output, 0), self.ioapic, ("irq", pin))?;
-        Ok(())
-    }
-
-    fn isa(&mut self, part: &IsaPart) -> Result<DeviceId, BoardError> {
-        let (name, ty, windows, irq) = part;
-        let ty = find_type(ty)?;
-        let id = self.b.device(ty, name, Props::new(ty))?;
-        for (window, port) in *windows {
-            self.b.place(id, window, *port)?;
-        }
-        if let Some((output, irq)) = irq {
-            self.interrupt(id, output, *irq)?;
-        }
-        Ok(id)
-    }
-
-    fn serial(&mut self, to: Option<Arc<dyn CharPort>>) -> Result<(), BoardError> {
-        let id = self.isa(&SERIAL)?;
-        to.map_or(Ok(()), |to| self.bind(id, SERIAL.0, "chardev", Backend::Char(to)))
-    }
-
     /// Devices of the user: those of the ISA bus at their ports, the others in the virtio slots.
-    fn plug(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
+    fn microvm_plug(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
         let (isa, virtio): (Vec<_>, Vec<_>) = devices.into_iter().partition(is_isa);
         isa.into_iter().try_for_each(|device| self.plug_isa(device))?;
         let places = slots(virtio.iter())?;
@@ -179,7 +118,10 @@ impl Wiring {
         for (n, slot) in slots.into_iter().enumerate() {
             let mut name = format!("virtio-mmio.{n}");
             let (ty, props, backends) = match slot {
-                None => (find_type("virtio-mmio")?, Props::new(find_type("virtio-mmio")?), Vec::new()),
+                None => {
+                    let ty = self.find_type("virtio-mmio")?;
+                    (ty, Props::new(ty), Vec::new())
+                }
                 Some(device) => {
                     name = self.name(device.id, name);
                     (device.ty, device.props, device.backends)
@@ -187,35 +129,12 @@ impl Wiring {
             };
             let id = self.b.device(ty, &name, props)?;
             self.b.place(id, ty.windows.first().map_or("regs", |w| w.name), VIRTIO + n as u64 * VIRTIO_STEP)?;
-            self.interrupt(id, ty.outputs.first().map_or("irq", |o| o.name), VIRTIO_IRQ + n)?;
+            self.interrupt(id, (ty.outputs.first().map_or("irq", |o| o.name), 0), VIRTIO_IRQ + n)?;
             for (port, backend) in backends {
                 self.bind(id, &name, &port, backend)?;
             }
         }
         Ok(())
-    }
-
-    fn plug_isa(&mut self, device: PlugIn) -> Result<(), BoardError> {
-        if let Some(bus) = device.bus.as_ref().filter(|bus| *bus != "isa.0") {
-            return Err(refuse(format!("-device {}: the microvm board has no bus '{bus}'; it has 'isa.0'", device.ty.name)));
-        }
-        let name = self.name(device.id, device.ty.name.into());
-        let base = device.props.u64("iobase");
-        let id = self.b.device(device.ty, &name, device.props)?;
-        self.b.place(id, device.ty.windows.first().map_or("regs", |w| w.name), base)?;
-        for (port, backend) in device.backends {
-            self.bind(id, &name, &port, backend)?;
-        }
-        Ok(())
-    }
-
-    /// The user knows nothing of the names that the board's own parts have.
-    fn name(&self, id: Option<String>, otherwise: String) -> String {
-        match id {
-            Some(id) if self.b.find(&id).is_some() => format!("peripheral/{id}"),
-            Some(id) => id,
-            None => otherwise,
-        }
     }
 }
 
@@ -255,11 +174,6 @@ fn slots<'a>(devices: impl Iterator<Item = &'a PlugIn>) -> Result<Vec<usize>, Bo
     Ok(out)
 }
 
-/// It is on the ISA bus.
-fn is_isa(device: &PlugIn) -> bool {
-    device.ty.windows.first().is_some_and(|w| w.kind == WindowKind::Pio)
-}
-
 fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let chosen = check(&config)?;
     let size = config.memory;
@@ -269,11 +183,7 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     }
     let places = Memory { ram: 0..size.min(LOW), rom: HIGH - firmware..HIGH, others: (size > LOW).then_some(HIGH..HIGH + (size - LOW)).into_iter().collect() };
     let (mut loads, entries) = boot::loader_items(std::mem::take(&mut config.loader), &places, None)?;
-    let mut entry = match entries.as_slice() {
-        [] => None,
-        [.., (0, pc)] => Some(X86Entry::protected(*pc)),
-        [.., (core, _)] => return Err(refuse(format!("-device loader,cpu-num={core}: the first core alone starts at once, the others by its interrupts"))),
-    };
+    let mut entry = x86::loaded_entry(&entries)?;
     if let Some(f) = config.firmware.take() {
         loads.push(Load::whole(f.name, HIGH - firmware, f.bytes));
     }
@@ -303,35 +213,16 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let mut b = MachineBuilder::new(MICROVM.name, config.cores);
     b.clock(config.clock).entropy(config.entropy).wall_clock(config.wall_clock).messages(MESSAGES);
     memory(&mut b, size, firmware)?;
-    let pic = b.device(find_type(PIC.1)?, PIC.0, Props::new(find_type(PIC.1)?))?;
-    for (window, port) in PIC.2 {
-        b.place(pic, window, *port)?;
-    }
-    b.wire_core(pic, ("intr", 0), CoreId(0), Line::IRQ)?;
-    let ioapic = b.device(find_type("ioapic")?, "ioapic", Props::new(find_type("ioapic")?))?;
-    b.place(ioapic, "regs", IOAPIC)?;
-    let mut w = Wiring { b, pic, ioapic, ports: vec![] };
+    let mut w = Wiring { b, board: MICROVM.name, controllers: vec![], big_endian: false, ports: vec![] };
+    w.x86_interrupts()?;
     for part in [&PIT, &RTC] {
         w.isa(part)?;
     }
     if chosen.on("isa-serial") {
-        w.serial(config.serials.pop().flatten())?;
+        let id = w.isa(&SERIAL)?;
+        w.serial(id, SERIAL.0, config.serials.pop().flatten())?;
     }
-    w.plug(config.devices)?;
+    w.microvm_plug(config.devices)?;
     let Wiring { b, ports, .. } = w;
-    Ok(BuiltBoard {
-        machine: b.build()?,
-        ports,
-        cores: Cores::X86(X86Cores {
-            apic_ids: (0..config.cores as u32).collect(),
-            entry,
-            acknowledge_port: Some(ACKNOWLEDGE),
-            end_of_interrupt: Some(END_OF_INTERRUPT),
-        }),
-        dtb: None,
-        loads,
-        mirrors: vec![],
-        seed_digits: None,
-        power_key: None,
-    })
+    Ok(BuiltBoard { machine: b.build()?, ports, cores: x86::cores(config.cores, entry), dtb: None, loads, mirrors: vec![], seed_digits: None, power_key: None })
 }

@@ -15,15 +15,16 @@ use std::sync::Arc;
 
 use proteus_loader::{Architecture, acpi};
 use proteus_model::ram::Region;
-use proteus_model::{CharPort, CoreId, DeviceId, Line, MachineBuilder, Value, WindowKind};
+use proteus_model::{CharPort, DeviceId, MachineBuilder, Value};
 
 use crate::Board;
 use crate::boot::{self, Load, Memory};
-use crate::built::{BuiltBoard, Cores, X86Cores, X86Entry};
+use crate::built::BuiltBoard;
 use crate::config::{BoardConfig, Chosen, DriveInterface, Firmware, PlugIn};
 use crate::error::{BoardError, refuse};
 use crate::pc_firmware;
 use crate::wiring::{IsaPart, PciBus, SLOTS, Wiring};
+use crate::x86::{self, IO_APIC, LOCAL_APIC, MESSAGES};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -35,21 +36,12 @@ const CONVENTIONAL: u64 = 640 << 10;
 const ALL_LOW: u64 = 0xe000_0000;
 const LOW: u64 = 3 * GIB;
 const HIGH: u64 = 4 * GIB;
-const IO_APIC: u64 = 0xfec0_0000;
-/// End-of-interrupt register of the I/O APIC.
-const EOI: u64 = IO_APIC + 0x40;
-const LOCAL_APIC: u64 = 0xfee0_0000;
-/// Interrupt messages.
-const MESSAGES: std::ops::Range<u64> = LOCAL_APIC..LOCAL_APIC + 0x10_0000;
 /// How much of the firmware is below 1 MiB, and the largest.
 const SHADOW: u64 = 128 << 10;
 const LARGEST_FIRMWARE: u64 = 16 * MIB;
 
-/// Where the processor acknowledges interrupts, and what stands for port cf8h in narrow accesses: at
-/// no port that software reaches.
-const ACKNOWLEDGE: u64 = 0x1_0000_0000;
+/// What stands for port cf8h in narrow accesses: at no port that software reaches.
 const NARROW_PORTS: u64 = 0x2_0000_0000;
-const PIC: IsaPart = ("pic", "i8259-pair", &[("master", 0x20), ("slave", 0xa0), ("elcr", 0x4d0), ("inta", ACKNOWLEDGE)], &[]);
 const RTC: IsaPart = ("rtc", "mc146818rtc", &[("regs", 0x70)], &[("irq", 8)]);
 const FW_CFG: IsaPart = ("fw_cfg", "fw-cfg-io", &[("control", 0x510), ("dma", 0x514)], &[]);
 const ISA: &[IsaPart] = &[
@@ -63,8 +55,6 @@ const SERIALS: [IsaPart; 4] = [
     ("serial2", "isa-serial", &[("regs", 0x3e8)], &[("irq", 4)]),
     ("serial3", "isa-serial", &[("regs", 0x2e8)], &[("irq", 3)]),
 ];
-/// Input of the I/O APIC for the timer's interrupt 0.
-const TIMER_INPUT: usize = 2;
 /// Interrupt of the power management function.
 const SCI: usize = 9;
 /// Where firmware puts the power management registers.
@@ -75,9 +65,8 @@ const RESET_CONTROL: u64 = 0xcf9;
 // Slots of the PCI bus.
 const SOUTH_BRIDGE: usize = 1;
 const GRAPHICS: usize = 2;
-/// Names of the buses, which `-device bus=` may give.
+/// Name of the PCI bus, which `-device bus=` may give.
 const BUS: &str = "pci.0";
-const ISA_BUS: &str = "isa.0";
 /// The interrupts to which SeaBIOS routes PCI interrupts A to D.
 const PCI_IRQS: [u8; 4] = [10, 10, 11, 11];
 
@@ -88,9 +77,9 @@ pub(crate) static PC: Board = Board {
     description: "Standard PC (i440FX + PIIX, 1996)",
     targets: &[Architecture::X86_64],
     properties: &[],
-    cpu_models: &["host", "max", "qemu64", "qemu32", "kvm64", "Nehalem", "Haswell", "EPYC"],
+    cpu_models: x86::CPU_MODELS,
     default_cpu: |_| "qemu64",
-    max_cpus: 255,
+    max_cpus: x86::MAX_CPUS,
     default_memory: 128 * MIB,
     max_memory: 255 * GIB,
     default_drive: DriveInterface::Ide,
@@ -159,16 +148,6 @@ fn memory(b: &mut MachineBuilder, size: u64, firmware: u64) -> Result<(), BoardE
 }
 
 impl Wiring {
-    /// Interrupt controllers.
-    fn pc_interrupts(&mut self) -> Result<(), BoardError> {
-        let pic = self.isa(&PIC)?;
-        self.b.wire_core(pic, ("intr", 0), CoreId(0), Line::IRQ)?;
-        let io_apic = self.device("ioapic", "ioapic", Ok)?;
-        self.b.place(io_apic, "regs", IO_APIC)?;
-        self.controllers = vec![(pic, 0), (io_apic, TIMER_INPUT)];
-        Ok(())
-    }
-
     /// The bridges, and the devices of the ISA bus. Gives functions 0 and 3 of the south bridge.
     fn pc_bridges(&mut self, config: &mut BoardConfig) -> Result<(DeviceId, DeviceId), BoardError> {
         let host = self.device("i440fx", "i440FX", |p| p.with_u64("narrow-ports", NARROW_PORTS))?;
@@ -211,21 +190,6 @@ impl Wiring {
             self.b.place(vga, window, port)?;
         }
         self.b.place(vga, "legacy", CONVENTIONAL)?;
-        Ok(())
-    }
-
-    /// A device of the user on the ISA bus, at the port that it names.
-    fn pc_plug_isa(&mut self, device: PlugIn) -> Result<(), BoardError> {
-        if let Some(bus) = device.bus.as_ref().filter(|bus| *bus != ISA_BUS) {
-            return Err(refuse(format!("-device {}: the pc board has no bus '{bus}' for it; it has '{ISA_BUS}'", device.ty.name)));
-        }
-        let name = self.name(device.id, device.ty.name.into());
-        let base = device.props.u64("iobase");
-        let id = self.b.device(device.ty, &name, device.props)?;
-        self.b.place(id, device.ty.windows.first().map_or("regs", |w| w.name), base)?;
-        for (port, backend) in device.backends {
-            self.bind(id, &name, &port, backend)?;
-        }
         Ok(())
     }
 }
@@ -276,11 +240,7 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let places =
         Memory { ram: 0..low(size), rom: HIGH - rom..HIGH, others: (size > low(size)).then_some(HIGH..HIGH + (size - low(size))).into_iter().collect() };
     let (mut loads, entries) = boot::loader_items(std::mem::take(&mut config.loader), &places, None)?;
-    let entry = match entries.as_slice() {
-        [] => None,
-        [.., (0, pc)] => Some(X86Entry::protected(*pc)),
-        [.., (core, _)] => return Err(refuse(format!("-device loader,cpu-num={core}: the first core alone starts at once, the others by its interrupts"))),
-    };
+    let entry = x86::loaded_entry(&entries)?;
     loads.push(Load::whole(firmware.name, HIGH - rom, firmware.bytes));
     boot::check_overlap(&loads)?;
     let items = pc_firmware::items(&mut config, low(size), description)?;
@@ -291,15 +251,15 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     b.entropy(std::mem::replace(&mut config.entropy, proteus_model::EntropySource::Seeded(0)));
     memory(&mut b, size, rom)?;
     let mut w = Wiring { b, board: PC.name, controllers: vec![], big_endian: false, ports: vec![] };
-    w.pc_interrupts()?;
+    w.x86_interrupts()?;
     let (bridge, pm) = w.pc_bridges(&mut config)?;
     w.isa_with(&FW_CFG, |mut p| {
         p.set("items", items.value())?;
         Ok(p)
     })?;
-    let (isa, pci): (Vec<PlugIn>, _) = config.devices.into_iter().partition(|d| d.ty.windows.first().is_some_and(|w| w.kind == WindowKind::Pio));
+    let (isa, pci): (Vec<PlugIn>, _) = config.devices.into_iter().partition(x86::is_isa);
     for device in isa {
-        w.pc_plug_isa(device)?;
+        w.plug_isa(device)?;
     }
     let mut taken = [false; SLOTS];
     taken[..=SOUTH_BRIDGE].fill(true);
@@ -311,15 +271,5 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let Wiring { b, ports, .. } = w;
     let machine = b.build()?;
     let power_key = machine.input_pin(pm, "power-button", 0).map(|pin| (pm, pin));
-    let apic_ids = (0..config.cores as u32).collect();
-    Ok(BuiltBoard {
-        machine,
-        ports,
-        cores: Cores::X86(X86Cores { apic_ids, entry, acknowledge_port: Some(ACKNOWLEDGE), end_of_interrupt: Some(EOI) }),
-        dtb: None,
-        loads,
-        mirrors: vec![],
-        seed_digits: None,
-        power_key,
-    })
+    Ok(BuiltBoard { machine, ports, cores: x86::cores(config.cores, entry), dtb: None, loads, mirrors: vec![], seed_digits: None, power_key })
 }

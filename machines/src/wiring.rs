@@ -1,5 +1,5 @@
-//! What boards with a south bridge share: parts of the ISA bus, IDE drives, and devices of the user
-//! on the PCI bus.
+//! A machine while a board adds parts to it, and what boards share: parts of the ISA bus, IDE drives,
+//! and devices of the user on the PCI bus.
 
 use std::sync::Arc;
 
@@ -48,9 +48,14 @@ pub(crate) struct PciBus {
 pub(crate) const SLOTS: usize = 32;
 
 impl Wiring {
+    /// A type of the registry.
+    pub fn find_type(&self, name: &str) -> Result<&'static DeviceType, BoardError> {
+        let found = REGISTRY.iter().copied().find(|ty| ty.name == name);
+        found.ok_or_else(|| refuse(format!("the {} board needs a '{name}', which is not implemented", self.board)))
+    }
+
     pub fn device(&mut self, name: &str, ty: &str, set: impl FnOnce(Props) -> Result<Props, PropError>) -> Result<DeviceId, BoardError> {
-        let found = REGISTRY.iter().copied().find(|t| t.name == ty);
-        let ty: &'static DeviceType = found.ok_or_else(|| refuse(format!("the {} board needs a '{ty}', which is not implemented", self.board)))?;
+        let ty = self.find_type(ty)?;
         Ok(self.b.device(ty, name, set(Props::new(ty))?)?)
     }
 

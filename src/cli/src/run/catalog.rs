@@ -42,20 +42,24 @@ fn property(name: &str, kind: &str, doc: &str, default: Option<Json>) -> ObjectP
     ObjectPropertyInfo { name: name.into(), r#type: kind.into(), description: Some(doc.into()), default_value: default }
 }
 
-fn of_device(p: &PropertyDecl) -> ObjectPropertyInfo {
-    let kind = match p.kind {
+/// QEMU's name for a kind of property.
+pub fn kind(kind: PropertyKind) -> &'static str {
+    match kind {
         PropertyKind::Bool => "bool",
         PropertyKind::U64 => "uint64",
         PropertyKind::Size => "size",
         PropertyKind::Blobs | PropertyKind::String | PropertyKind::Chardev | PropertyKind::Drive | PropertyKind::Netdev | PropertyKind::Mac => "str",
-    };
+    }
+}
+
+fn of_device(p: &PropertyDecl) -> ObjectPropertyInfo {
     let default = match p.default {
         PropertyDefault::Required | PropertyDefault::None | PropertyDefault::Mac(_) => None,
         PropertyDefault::Bool(on) => Some(on.into()),
         PropertyDefault::U64(n) => Some(n.into()),
         PropertyDefault::Str(text) => Some(text.into()),
     };
-    property(p.name, kind, p.doc, default)
+    property(p.name, kind(p.kind), p.doc, default)
 }
 
 /// The properties of a device, by the name of its type.

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use super::catalog;
 use super::cores;
 use proteus_machines::{Architecture, BOARDS, Choices};
-use proteus_model::{DeviceType, PropertyDefault, PropertyKind};
+use proteus_model::{DeviceType, PropertyDefault};
 
 use super::devices;
 use crate::options::HelpRequest;
@@ -167,12 +168,7 @@ fn device_properties(name: &str) -> Result<String, String> {
         .properties
         .iter()
         .map(|p| {
-            let kind = match p.kind {
-                PropertyKind::Bool => "bool",
-                PropertyKind::U64 => "uint64",
-                PropertyKind::Size => "size",
-                PropertyKind::Blobs | PropertyKind::String | PropertyKind::Chardev | PropertyKind::Drive | PropertyKind::Netdev | PropertyKind::Mac => "str",
-            };
+            let kind = catalog::kind(p.kind);
             let default = match p.default {
                 PropertyDefault::Required => " (must be given)".to_string(),
                 PropertyDefault::None => String::new(),

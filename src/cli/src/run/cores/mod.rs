@@ -144,7 +144,7 @@ impl Plan {
             (Model::Mips(model, _), Cores::Mips(cores), _) => mips::build(self, program, model, &built.machine, cores, semihosting),
             (Model::X86(model, changes), Cores::X86(cores), Some(host)) => x86::build(host, program, (model, changes), &built.machine, cores)?,
             // A board has the processors that its configuration asked for.
-            _ => unreachable!("a board of another architecture"),
+            _ => return Err(Problem::new("the board has other processors than were asked for").at(program, "-cpu")),
         })
     }
 
