@@ -54,29 +54,42 @@ impl Gdb {
     /// A register of 64 bits by its number.
     fn register(&mut self, number: u32) -> u64 {
         let hex = self.ask(&format!("p{number:x}"));
-        // Runs of zeros are shortened.
-        let mut digits = String::new();
-        let mut chars = hex.chars();
-        while let Some(c) = chars.next() {
-            match c {
-                '*' => {
-                    let n = chars.next().map_or(0, |n| n as usize - 29);
-                    let last = digits.chars().last().unwrap_or('0');
-                    digits.extend(std::iter::repeat_n(last, n));
-                }
-                c => digits.push(c),
-            }
-        }
+        let digits = expand(&hex);
         u64::from_str_radix(&digits, 16).unwrap_or_else(|_| panic!("{hex}")).swap_bytes()
     }
 }
 
+/// Writes out what `X*n` shortens.
+fn expand(body: &str) -> String {
+    let mut out = String::new();
+    let mut chars = body.chars();
+    while let Some(c) = chars.next() {
+        match (c, out.chars().last()) {
+            ('*', Some(last)) => out.extend(std::iter::repeat_n(last, chars.next().map_or(0, |n| n as usize - 29))),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// Digits of text, and text of digits.
+fn hex(text: &str) -> String {
+    text.bytes().map(|b| format!("{b:02x}")).collect()
+}
+fn text(hex: &str) -> String {
+    let hex = expand(hex);
+    let bytes = hex.as_bytes().chunks(2).filter_map(|c| u8::from_str_radix(std::str::from_utf8(c).ok()?, 16).ok());
+    String::from_utf8_lossy(&bytes.collect::<Vec<_>>()).into_owned()
+}
+
+/// The socket's name in the test's directory.
+const SOCKET: &str = "gdb";
 /// GDB's number of RIP.
 const RIP: u32 = 16;
 
 fn debugged(words: &[&str]) -> (Console, Gdb, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a directory");
-    let socket = dir.path().join("gdb");
+    let socket = dir.path().join(SOCKET);
     let gdb = format!("unix:{},server=on,wait=off", socket.display());
     let console = start(&[words, &["-gdb", &gdb]].concat());
     let client = Gdb::connect(&socket);
@@ -105,6 +118,66 @@ fn registers_and_memory() {
     drop(gdb);
     send(&mut console, "exit 4");
     let _ = console.wait_exit(LIMIT);
+}
+
+/// What needs nothing of the processor's own means for debugging.
+#[test]
+fn packets() {
+    if !has("packets", &[]) {
+        return;
+    }
+    let (mut console, mut gdb, dir) = debugged(&["-smp", "2"]);
+    let says = |gdb: &mut Gdb, packet: &str, wanted: &str| {
+        let answer = expand(&gdb.ask(packet));
+        assert!(answer.contains(wanted), "{packet}: {answer}");
+        answer
+    };
+    // Both cores, though the second waits for its start-up interrupt.
+    let stop = says(&mut gdb, "?", "T");
+    assert!(stop.contains("thread:01"), "{stop}");
+    let threads = says(&mut gdb, "qXfer:threads:read::0,fff", "core=\"1\"");
+    assert_eq!(threads.matches("<thread ").count(), 2, "{threads}");
+    says(&mut gdb, "qXfer:memory-map:read::0,fff", "type=\"ram\"");
+    says(&mut gdb, "qHostInfo", &hex("x86_64-unknown-unknown"));
+    says(&mut gdb, "vCont?", "c;C;s;S;r");
+    // All registers at once.
+    let all = gdb.ask("g");
+    assert_eq!(gdb.ask(&format!("G{}", expand(&all))), "OK");
+    assert_eq!(gdb.ask("g"), all);
+    // Memory in binary, memory that is not there, and memory by physical address.
+    assert_eq!(gdb.ask("X700000,4:wxyz"), "OK");
+    assert_eq!(gdb.ask("m700000,4"), hex("wxyz"));
+    assert!(gdb.ask("m7fffffff0000,4").starts_with('E'));
+    for (packet, answer) in
+        [("Qqemu.PhyMemMode:1", "OK"), ("qqemu.PhyMemMode", "1"), ("m700000,4", &hex("wxyz")), ("Qqemu.PhyMemMode:0", "OK"), ("qqemu.sstep", "0x7")]
+    {
+        assert_eq!(gdb.ask(packet), answer, "{packet}");
+    }
+    // The monitor's output is in a packet before the last.
+    gdb.send(&format!("qRcmd,{}", hex("info status")));
+    let output = gdb.receive();
+    assert!(output.starts_with('O') && text(&output[1..]).contains("VM status: paused"), "{output}");
+    assert_eq!(gdb.receive(), "OK");
+    // Interrupted in a spin of the guest's prompt, and in HLT.
+    let mut interrupt = |gdb: &mut Gdb, line: Option<(&str, &str)>| {
+        gdb.send("vCont;c");
+        if let Some((line, said)) = line {
+            send(&mut console, line);
+            expect(&mut console, said);
+        }
+        gdb.stream.write_all(b"\x03").expect("it reads");
+        assert!(gdb.receive().starts_with("T02"));
+    };
+    interrupt(&mut gdb, None);
+    interrupt(&mut gdb, Some(("halt 1", "halting")));
+    // Left alone it runs; who comes again finds it, and ends it.
+    assert_eq!(gdb.ask("D"), "OK");
+    drop(gdb);
+    let mut gdb = Gdb::connect(&dir.path().join(SOCKET));
+    assert!(gdb.ask("?").starts_with('T'));
+    assert_eq!(gdb.ask("vKill;1"), "OK");
+    let end = console.wait_exit(LIMIT).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(end.code(), Some(0), "{}", console.transcript());
 }
 
 #[test]
