@@ -16,7 +16,7 @@ use proteus_model::{CoreId, CoreLines, Line, Machine, Mapping, SystemRequest, Wi
 use proteus_x86::{State, mmu, registers};
 
 use super::debug::Debug;
-use super::saved::Saved;
+use super::saved::{Extended, Saved};
 use super::{Vm, convert, interrupts};
 use crate::kick::Kick;
 use crate::{Configuration, Error};
@@ -117,8 +117,8 @@ impl Core {
         if self.state.is_none() {
             let regs = self.fd.get_regs().map_err(Error::refused("KVM_GET_REGS"))?;
             let sregs = self.fd.get_sregs().map_err(Error::refused("KVM_GET_SREGS"))?;
-            let fpu = self.fd.get_fpu().map_err(Error::refused("KVM_GET_FPU"))?;
-            self.state = Some(convert::state(&regs, &sregs, &fpu));
+            let extended = Extended::of(&self.fd, self.vm.xsave)?;
+            self.state = Some(convert::state(&regs, &sregs, &extended.bytes()));
         }
         self.state.as_mut().ok_or(Error::Lacks("a state"))
     }
@@ -138,12 +138,18 @@ impl Core {
     fn flush(&mut self) -> Result<(), Error> {
         let Some(state) = self.state.take().filter(|_| std::mem::take(&mut self.changed)) else { return Ok(()) };
         let old = self.fd.get_sregs().map_err(Error::refused("KVM_GET_SREGS"))?;
-        let (sregs, fpu) = (convert::sregs(&state, &old), convert::kernel_fpu(&state.fpu));
+        let sregs = convert::sregs(&state, &old);
         if sregs != old {
             self.fd.set_sregs(&sregs).map_err(Error::refused("KVM_SET_SREGS"))?;
         }
-        if self.fd.get_fpu().map_err(Error::refused("KVM_GET_FPU"))? != fpu {
-            self.fd.set_fpu(&fpu).map_err(Error::refused("KVM_SET_FPU"))?;
+        // Not KVM_SET_FPU: the kernel then need not take note that the registers are in use, and
+        // may load them as after a reset.
+        let mut extended = Extended::of(&self.fd, self.vm.xsave)?;
+        let mut bytes = extended.bytes();
+        if convert::fpu(&bytes) != state.fpu {
+            convert::set_fpu(&mut bytes, &state.fpu);
+            extended.set_bytes(&bytes);
+            extended.restore(&self.fd)?;
         }
         self.fd.set_regs(&convert::regs(&state)).map_err(Error::refused("KVM_SET_REGS"))
     }

@@ -111,7 +111,7 @@ impl Guest {
     fn start(&self, mode: Mode) -> Result<(), Error> {
         let old = self.core.get_sregs().map_err(Error::refused("KVM_GET_SREGS"))?;
         let regs = self.core.get_regs().map_err(Error::refused("KVM_GET_REGS"))?;
-        let mut state = convert::state(&regs, &old, &kvm_fpu::default());
+        let mut state = convert::state(&regs, &old, &[]);
         let long = mode != Mode::Paged32;
         let entry = Entry { pc: CODE, page_tables: long.then_some(TABLES), code: 0x10, data: 0x18, gdt: Some((GDT, 0x2f)), ..Entry::default() };
         entry.apply(&mut state);
