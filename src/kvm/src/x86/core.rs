@@ -25,6 +25,9 @@ use crate::{Configuration, Error};
 /// it wait.
 const START_UP: Duration = Duration::from_millis(1);
 
+/// Vector of the exception that INT3 raises, #BP.
+const BREAKPOINT: u32 = 3;
+
 /// A core.
 pub struct Core {
     id: CoreId,
@@ -46,6 +49,8 @@ pub struct Core {
     /// It cannot go on before a reset.
     stuck: bool,
     debug: Debug,
+    /// Breakpoint instructions in memory while it runs: linear and physical addresses.
+    planted: Vec<(u64, u64)>,
     /// Instructions stepped.
     steps: u64,
 }
@@ -92,6 +97,7 @@ impl Core {
             owing: false,
             stuck: false,
             debug: Debug::default(),
+            planted: Vec::new(),
             steps: 0,
         })
     }
@@ -194,7 +200,32 @@ impl Core {
         if self.stuck {
             return Ok(Stop::Off);
         }
-        self.flush()?;
+        self.plant(step.is_some());
+        let stop = self.flush().and_then(|()| self.go_on(step));
+        for (_, phys) in self.planted.drain(..) {
+            self.vm.planted.take(&self.machine, phys);
+        }
+        stop
+    }
+
+    /// Puts breakpoint instructions where breakpoints have no register. A step takes the instruction
+    /// where it stands, whatever breakpoint is there.
+    fn plant(&mut self, steps: bool) {
+        if self.debug.in_memory().is_empty() {
+            return;
+        }
+        let pc = self.pc();
+        for linear in self.debug.in_memory().to_vec() {
+            if !(steps && linear == pc)
+                && let Some(phys) = self.translate(linear)
+                && self.vm.planted.put(&self.machine, phys)
+            {
+                self.planted.push((linear, phys));
+            }
+        }
+    }
+
+    fn go_on(&mut self, step: Option<bool>) -> Result<Stop, Error> {
         if let Some(control) = self.debug.control(step, self.vm.debug) {
             self.fd.set_guest_debug(&control).map_err(Error::refused("KVM_SET_GUEST_DEBUG"))?;
         }
@@ -268,7 +299,7 @@ impl Core {
                     let _ = self.machine.write(self.id, at, Width::B4, eoi.vector.into());
                 }
             }
-            KVM_EXIT_DEBUG => return Ok(Some(self.debug_exit(&debug.arch))),
+            KVM_EXIT_DEBUG => return self.debug_exit(&debug.arch),
             KVM_EXIT_SHUTDOWN => return Ok(Some(self.give_up(SystemRequest::Reset))),
             KVM_EXIT_SYSTEM_EVENT => {
                 let request = match event {
@@ -342,10 +373,17 @@ impl Core {
         }
     }
 
-    /// A debugger's condition, or the end of a step.
-    fn debug_exit(&mut self, exit: &kvm_debug_exit_arch) -> Stop {
-        self.debug.hit = self.debug.condition(exit);
-        if self.debug.hit.is_some() { Stop::Debug } else { Stop::Budget }
+    /// A debugger's condition, or the end of a step. A breakpoint instruction that nobody has
+    /// planted is the guest's own, and goes back to it.
+    fn debug_exit(&mut self, exit: &kvm_debug_exit_arch) -> Result<Option<Stop>, Error> {
+        if exit.exception == BREAKPOINT && !self.planted.iter().any(|(linear, _)| *linear == exit.pc) {
+            let mut events = self.fd.get_vcpu_events().map_err(Error::refused("KVM_GET_VCPU_EVENTS"))?;
+            (events.exception.injected, events.exception.nr, events.exception.has_error_code) = (1, BREAKPOINT as u8, 0);
+            self.fd.set_vcpu_events(&events).map_err(Error::refused("KVM_SET_VCPU_EVENTS"))?;
+            return Ok(None);
+        }
+        self.debug.hit = if exit.exception == BREAKPOINT { Some(Hit::Breakpoint) } else { self.debug.condition(exit) };
+        Ok(Some(if self.debug.hit.is_some() { Stop::Debug } else { Stop::Budget }))
     }
 
     /// Tells people why the kernel cannot go on, with the instruction and the registers.
@@ -431,11 +469,14 @@ impl Vcpu for Core {
     }
     fn set_breakpoints(&mut self, addresses: &[u64]) {
         self.debug.breakpoints = addresses.to_vec();
-        self.complain();
     }
     fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]) {
         self.debug.watchpoints = watchpoints.to_vec();
-        self.complain();
+    }
+    fn admits(&self, breakpoints: &[u64], watchpoints: &[Watchpoint]) -> bool {
+        let debug = Debug::new(breakpoints, watchpoints);
+        let tried = || self.vm.tried();
+        !debug.too_many() && (watchpoints.is_empty() || tried().watchpoints) && (debug.in_memory().is_empty() || tried().instructions)
     }
     fn take_hit(&mut self) -> Option<Hit> {
         self.debug.hit.take()
@@ -505,13 +546,5 @@ impl Core {
             self.flush()?;
         }
         Ok(())
-    }
-
-    /// Says what cannot be watched.
-    fn complain(&self) {
-        let n = self.debug.too_many();
-        if n > 0 && self.id.0 == 0 {
-            (self.configuration.report)(&format!("warning: {n} breakpoints or watchpoints more than the processor's four registers can hold have no effect"));
-        }
     }
 }

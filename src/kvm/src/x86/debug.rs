@@ -1,6 +1,8 @@
 //! What a debugger sets on a core, by KVM_SET_GUEST_DEBUG.
 
-use kvm_bindings::{KVM_GUESTDBG_BLOCKIRQ, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, kvm_debug_exit_arch, kvm_guest_debug};
+use kvm_bindings::{
+    KVM_GUESTDBG_BLOCKIRQ, KVM_GUESTDBG_ENABLE, KVM_GUESTDBG_SINGLESTEP, KVM_GUESTDBG_USE_HW_BP, KVM_GUESTDBG_USE_SW_BP, kvm_debug_exit_arch, kvm_guest_debug,
+};
 use kvm_ioctls::{Cap, VmFd};
 use proteus_exec::debug::{Hit, Watchpoint};
 
@@ -38,7 +40,7 @@ impl Offers {
 /// What is set on a core.
 #[derive(Default)]
 pub struct Debug {
-    /// Linear addresses.
+    /// Linear addresses. The first ones are in debug registers, as far as watchpoints leave any.
     pub breakpoints: Vec<u64>,
     /// Ranges of linear addresses.
     pub watchpoints: Vec<Watchpoint>,
@@ -56,10 +58,23 @@ struct Condition {
 }
 
 impl Debug {
-    /// The conditions of the breakpoints and watchpoints, as debug registers have them. A range
-    /// that is not of a size and at an address that they can have is several.
+    /// With these set.
+    pub fn new(breakpoints: &[u64], watchpoints: &[Watchpoint]) -> Debug {
+        Debug { breakpoints: breakpoints.to_vec(), watchpoints: watchpoints.to_vec(), ..Debug::default() }
+    }
+
+    /// What the debug registers hold: the watchpoints, then breakpoints.
     fn conditions(&self) -> Vec<Condition> {
-        let mut out: Vec<Condition> = self.breakpoints.iter().map(|a| Condition { address: *a, bits: 0 }).collect();
+        let mut out = self.watched();
+        out.extend(self.breakpoints.iter().map(|a| Condition { address: *a, bits: 0 }));
+        out.truncate(SLOTS);
+        out
+    }
+
+    /// The conditions of the watchpoints. A range that is not of a size and at an address that
+    /// debug registers can have is several.
+    fn watched(&self) -> Vec<Condition> {
+        let mut out = Vec::new();
         for w in &self.watchpoints {
             // There is none for reads alone.
             let kind = if w.read { 3 } else { 1 };
@@ -75,9 +90,15 @@ impl Debug {
         out
     }
 
-    /// For how many breakpoints and watchpoints there are no registers left.
-    pub fn too_many(&self) -> usize {
-        self.conditions().len().saturating_sub(SLOTS)
+    /// Do the watchpoints need more registers than there are?
+    pub fn too_many(&self) -> bool {
+        self.watched().len() > SLOTS
+    }
+
+    /// The breakpoints that the registers have no room for.
+    pub fn in_memory(&self) -> &[u64] {
+        let left = SLOTS.saturating_sub(self.watched().len());
+        self.breakpoints.get(left..).unwrap_or_default()
     }
 
     /// What the kernel is to be told before the core runs; `None` where it knows. `step` executes
@@ -89,7 +110,10 @@ impl Debug {
             debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP;
             debug.arch.debugreg[7] = DR7_FIXED;
         }
-        for (n, c) in conditions.iter().take(SLOTS).enumerate() {
+        if !self.in_memory().is_empty() {
+            debug.control |= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP;
+        }
+        for (n, c) in conditions.iter().enumerate() {
             debug.arch.debugreg[n] = c.address;
             debug.arch.debugreg[7] |= 2 << (2 * n) | c.bits << (16 + 4 * n);
         }
@@ -131,14 +155,28 @@ mod tests {
     fn ranges_become_what_debug_registers_can_watch() {
         let mut d = Debug { breakpoints: vec![0x1000], watchpoints: vec![watch(0x2004, 12, false)], ..Debug::default() };
         let control = d.control(None, Offers { flags: u32::MAX }).unwrap();
-        assert_eq!(&control.arch.debugreg[..3], &[0x1000, 0x2004, 0x2008]);
-        // Execution; 4 bytes written; 8 bytes written.
-        assert_eq!(control.arch.debugreg[7], 0x09d0_042a);
-        assert_eq!(d.too_many(), 0);
+        assert_eq!(&control.arch.debugreg[..3], &[0x2004, 0x2008, 0x1000]);
+        // 4 bytes written; 8 bytes written; execution.
+        assert_eq!(control.arch.debugreg[7], 0x009d_042a);
+        assert!(!d.too_many());
         assert!(d.control(None, Offers { flags: u32::MAX }).is_none());
-        let exit = kvm_debug_exit_arch { dr6: 4, ..Default::default() };
+        let exit = kvm_debug_exit_arch { dr6: 2, ..Default::default() };
         assert!(matches!(d.condition(&exit), Some(Hit::Watchpoint { address: 0x2008, write: true, .. })));
-        d.watchpoints = vec![watch(0x2001, 15, true)];
-        assert_eq!(d.too_many(), 1);
+        d.watchpoints = vec![watch(0x2001, 15, true), watch(0x3000, 1, true)];
+        assert!(d.too_many());
+    }
+
+    #[test]
+    fn breakpoints_without_a_register_are_instructions() {
+        let mut d = Debug { breakpoints: vec![1, 2, 3, 4, 5, 6], ..Debug::default() };
+        assert_eq!(d.in_memory(), [5, 6]);
+        d.watchpoints = vec![watch(0x2004, 12, false)];
+        assert_eq!(d.in_memory(), [3, 4, 5, 6]);
+        let control = d.control(None, Offers { flags: u32::MAX }).unwrap();
+        assert_eq!(control.arch.debugreg[..4], [0x2004, 0x2008, 1, 2]);
+        assert_ne!(control.control & KVM_GUESTDBG_USE_SW_BP, 0);
+        d.breakpoints.truncate(2);
+        assert!(d.in_memory().is_empty());
+        assert_eq!(d.control(None, Offers { flags: u32::MAX }).unwrap().control & KVM_GUESTDBG_USE_SW_BP, 0);
     }
 }

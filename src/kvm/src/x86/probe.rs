@@ -238,7 +238,7 @@ impl Host {
                 "debuggers' breakpoints have no effect in user programs",
                 stops(self, Mode::User, &[NOP, NOP], 0, Some((CODE + 1, 0)))?,
             ),
-            ("watchpoints", "debuggers' watchpoints have no effect", stops(self, Mode::Kernel, &STORE, 0, Some((DATA, 0xd)))?),
+            ("watchpoints", "debuggers' watchpoints have no effect", self.watchpoints()?),
         ];
         Ok(rows.into_iter().map(|(name, without, there)| Capability { name, without, there }).collect())
     }
@@ -253,8 +253,13 @@ impl Host {
         Ok(ended && before.elapsed() < SLOW)
     }
 
+    /// Whether a watchpoint stops a guest.
+    pub(super) fn watchpoints(&self) -> Result<bool, Error> {
+        stops(self, Mode::Kernel, &STORE, 0, Some((DATA, 0xd)))
+    }
+
     /// Whether INT3 in ring 0 becomes the debugger's, where one asked for it.
-    fn breakpoint_instruction(&self) -> Result<bool, Error> {
+    pub(super) fn breakpoint_instruction(&self) -> Result<bool, Error> {
         let mut guest = Guest::new(self, Mode::Kernel, &code(&[0xcc]))?;
         guest.debug(KVM_GUESTDBG_USE_SW_BP, None)?;
         Ok(guest.run() == End::Debug)
