@@ -90,7 +90,9 @@ impl Host {
     /// Puts what the disk is to hold below `tree`.
     fn fill(&self, tree: &Path, command: &[String]) -> Result<()> {
         bring_as(&guest_file("amd64/kvm-host-busybox")?, &tree.join("bin/busybox"))?;
-        make_dir(&tree.join("sbin"))?;
+        for dir in ["dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp"] {
+            make_dir(&tree.join(dir))?;
+        }
         let init = tree.join("sbin/init");
         write(&init, INIT.as_bytes())?;
         fs::set_permissions(&init, std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(at("change", &init))?;

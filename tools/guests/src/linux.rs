@@ -109,9 +109,8 @@ const MODULES: &[&str] = &[
     "?vfat",
 ];
 
-/// Kernel modules of the host of `tools/kvm-host`: its disk and console, and KVM for either maker's
-/// processors, of which one does not load.
-const KVM_HOST: &[&str] = &["virtio_pci", "virtio_blk", "virtio_console", "?crc32c_generic", "?ext4", "kvm_amd", "kvm_intel"];
+/// Kernel modules of the host of `tools/kvm-host`: its disk and console, and KVM.
+const KVM_HOST: &[&str] = &["virtio_pci", "virtio_blk", "virtio_console", "?crc32c_generic", "?ext4", "kvm_amd"];
 
 fn port(build: &Build) -> Result<&'static Port> {
     let name = build.architecture();
