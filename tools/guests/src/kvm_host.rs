@@ -54,7 +54,7 @@ impl Default for Host {
 impl Host {
     /// Runs a command there, in the directory that this process is in; gives its status.
     ///
-    /// Of its words, those that are paths of files are brought along, and the first is sought in PATH.
+    /// The files that its words name by a path are brought along; the first word is sought in PATH.
     /// Its input and output are this process's.
     pub fn run(&self, command: &[String]) -> Result<i32> {
         let kernel = guest_file("amd64/bzImage")?;
@@ -90,7 +90,7 @@ impl Host {
     /// Puts what the disk is to hold below `tree`.
     fn fill(&self, tree: &Path, command: &[String]) -> Result<()> {
         bring_as(&guest_file("amd64/kvm-host-busybox")?, &tree.join("bin/busybox"))?;
-        for dir in ["dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp"] {
+        for dir in ["dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp", "var/tmp"] {
             make_dir(&tree.join(dir))?;
         }
         let init = tree.join("sbin/init");
@@ -102,8 +102,8 @@ impl Host {
         {
             *first = path.to_string_lossy().into_owned();
         }
-        for word in words.iter().filter(|word| word.contains('/') && Path::new(word).is_file()) {
-            bring(tree, Path::new(word))?;
+        for path in words.iter().flat_map(|word| paths(word)).filter(|path| path.is_file()) {
+            bring(tree, path)?;
         }
         self.with.iter().try_for_each(|path| bring(tree, path))?;
         let here = std::env::current_dir().map_err(at("find", Path::new(".")))?;
@@ -160,6 +160,11 @@ fn in_path(name: &str) -> Option<PathBuf> {
         return None;
     }
     std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
+}
+
+/// What may be a path: a word, or a part of it as in `if=virtio,file=disk.img`.
+fn paths(word: &str) -> impl Iterator<Item = &Path> {
+    std::iter::once(word).chain(word.split([',', '='])).filter(|part| part.contains('/')).map(Path::new)
 }
 
 /// A word that a shell takes as it is.
@@ -222,6 +227,13 @@ mod tests {
         let words = ["plain", "two words", "it's", "$HOME;*", ""];
         let line = format!("printf '%s|' {}", words.map(quote).join(" "));
         assert_eq!(run(Command::new("sh").arg("-c").arg(line), "dash").expect("a shell"), words.map(|w| format!("{w}|")).concat());
+    }
+
+    #[test]
+    fn paths_are_found_in_options() {
+        assert_eq!(paths("if=virtio,file=/a/b").collect::<Vec<_>>(), [Path::new("if=virtio,file=/a/b"), Path::new("/a/b")]);
+        assert_eq!(paths("./a").next(), Some(Path::new("./a")));
+        assert_eq!(paths("file=a").next(), None);
     }
 
     #[test]
