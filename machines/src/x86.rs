@@ -10,7 +10,7 @@ use proteus_model::{CoreId, Line, WindowKind};
 use crate::built::{Cores, X86Cores, X86Entry};
 use crate::config::{BoardConfig, PlugIn};
 use crate::error::{BoardError, refuse};
-use crate::wiring::{IsaPart, Wiring};
+use crate::wiring::{Controller, IsaPart, Wiring};
 
 /// Models of processors.
 pub(crate) const CPU_MODELS: &[&str] = &["host", "max", "qemu64", "qemu32", "kvm64", "Nehalem", "Haswell", "EPYC"];
@@ -45,7 +45,7 @@ impl Wiring {
         self.b.wire_core(pic, ("intr", 0), CoreId(0), Line::IRQ)?;
         let io_apic = self.device("ioapic", "ioapic", Ok)?;
         self.b.place(io_apic, "regs", IO_APIC)?;
-        self.controllers = vec![(pic, 0), (io_apic, TIMER_INPUT)];
+        self.controllers = vec![Controller { id: pic, timer: 0, inputs: 16 }, Controller { id: io_apic, timer: TIMER_INPUT, inputs: 24 }];
         Ok(())
     }
 
