@@ -17,6 +17,8 @@ mod malta_boot;
 #[cfg(test)]
 mod malta_tests;
 mod microvm;
+#[cfg(test)]
+mod microvm_tests;
 mod pc;
 mod pc_firmware;
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::built::{BuiltBoard, Cores, MipsCores, MipsStart, Mirror};
 use crate::config::{Backend, BoardConfig, Chosen, DriveInterface, IdeDrive};
 use crate::error::{BoardError, refuse};
 use crate::malta_boot::{self, Given, RESET_VECTOR, REVISION, REVISION_AT, SWAPPED, extended, physical, word};
-use crate::wiring::{IsaPart, PciBus, SLOTS, Wiring};
+use crate::wiring::{Controller, IsaPart, PciBus, SLOTS, Wiring};
 
 const MIB: u64 = 1 << 20;
 
@@ -332,7 +332,7 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let mut w = Wiring { b, board: MALTA.name, controllers: vec![], big_endian, ports: vec![] };
     let pic = w.isa(&PIC)?;
     w.b.wire_core(pic, ("intr", 0), CoreId(0), SOUTH_BRIDGE_LINE)?;
-    w.controllers.push((pic, 0));
+    w.controllers.push(Controller { id: pic, timer: 0, inputs: 16 });
     let mut serials = config.serials;
     let cbus = if serials.len() > 2 { serials.pop().flatten() } else { None };
     let (bridge, pm) = w.south_bridge(size, serials, config.ide)?;

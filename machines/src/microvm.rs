@@ -1,16 +1,20 @@
 //! A machine made for fast starts: no firmware's work, no PCI. Addresses and interrupts are those that
-//! QEMU documents for its board of this name (docs/system/i386/microvm.rst), without ACPI: a
-//! kernel finds its virtio slots on its command line.
+//! QEMU documents for its board of this name (docs/system/i386/microvm.rst). A kernel finds its
+//! processors and virtio slots in ACPI tables, or with `acpi=off` its virtio slots on its command line,
+//! and then they have other interrupts.
 //!
-//! Memory begins at 0; what is past 3 GiB is above 4 GiB. Between are the slots for virtio devices, the
-//! I/O APIC and, at the end, the firmware, whose last 128 KiB are below 1 MiB too.
+//! Memory begins at 0; what is past 3 GiB is above 4 GiB. Between are the generic event device, the slots
+//! for virtio devices, the I/O APIC and, at the end, the firmware, whose last 128 KiB are below 1 MiB
+//! too.
 //!
-//! Left out: ACPI and the second I/O APIC that comes with it, PCI Express, fw_cfg.
+//! Left out: the second I/O APIC and the further virtio slots that come with it, and PCI Express.
 
-use proteus_loader::Architecture;
+use proteus_devices::misc::acpi_ged;
+use proteus_loader::acpi::microvm::{EventDevice, MicroVm, VirtioSlot};
 use proteus_loader::x86_direct::Given;
+use proteus_loader::{Architecture, acpi};
 use proteus_model::ram::Region;
-use proteus_model::{MachineBuilder, Props};
+use proteus_model::{DeviceId, MachineBuilder, Props};
 
 use crate::Board;
 use crate::boot::{self, Load, Memory};
@@ -19,7 +23,7 @@ use crate::config::{BoardConfig, BoardProperty, Choices, Chosen, DriveInterface,
 use crate::direct;
 use crate::error::{BoardError, refuse};
 use crate::wiring::{IsaPart, Wiring};
-use crate::x86::{self, MESSAGES, is_isa};
+use crate::x86::{self, FW_CFG, MESSAGES, is_isa, isa_device};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -30,8 +34,13 @@ const HIGH: u64 = 4 * GIB;
 const VIRTIO: u64 = 0xfeb0_0000;
 const VIRTIO_STEP: u64 = 0x200;
 const VIRTIO_SLOTS: usize = 8;
-/// The interrupt of the first slot; the others follow.
-const VIRTIO_IRQ: usize = 5;
+/// The interrupt of the first slot, with and without ACPI; the others follow.
+const VIRTIO_IRQ: usize = 16;
+const VIRTIO_IRQ_LEGACY: usize = 5;
+/// The generic event device: its events, and behind them its other registers.
+const EVENTS: u64 = 0xfea0_0000;
+const EVENT_REGISTERS: u64 = EVENTS + 0x200;
+const EVENT_IRQ: usize = 9;
 /// The largest firmware, and how much of it is below 1 MiB.
 const LARGEST_FIRMWARE: u64 = 16 * MIB;
 const SHADOW: u64 = 128 << 10;
@@ -56,10 +65,11 @@ pub(crate) static MICROVM: Board = Board {
         property("pit", Choices::Only(true), "on", "The interval timer"),
         property("pic", Choices::Only(true), "on", "The interrupt controllers of the ISA bus"),
         property("isa-serial", Choices::OnOff, "on", "The serial port"),
-        property("acpi", Choices::Partly(&["auto", "off"], &["on"]), "auto", "ACPI tables"),
+        property("acpi", Choices::Words(&["auto", "on", "off"]), "auto", "ACPI tables"),
+        property("ioapic2", Choices::Partly(&["auto", "off"], &["on"]), "auto", "The second I/O APIC"),
         property("pcie", Choices::Partly(&["auto", "off"], &["on"]), "auto", "PCI Express"),
         property("usb", Choices::Only(false), "off", "USB host controller"),
-        property("auto-kernel-cmdline", Choices::OnOff, "on", "The virtio slots are added to the kernel's command line"),
+        property("auto-kernel-cmdline", Choices::OnOff, "on", "Without ACPI the virtio slots are added to the kernel's command line"),
     ],
     cpu_models: x86::CPU_MODELS,
     default_cpu: |_| "qemu64",
@@ -71,7 +81,7 @@ pub(crate) static MICROVM: Board = Board {
     network: "virtio-net-device",
     firmware: None,
     takes: &[],
-    acpi: false,
+    acpi: true,
     build,
 };
 
@@ -87,7 +97,6 @@ fn check(config: &BoardConfig) -> Result<Chosen, BoardError> {
             format!("-m: {} bytes; the microvm board has from 1 MiB to 255 GiB of memory in pages of 4 KiB", config.memory),
         ),
         (config.dtb.is_some(), "-dtb: kernels of the microvm board take no device tree".into()),
-        (!config.fw_cfg.is_empty(), "-fw_cfg: the microvm board has no configuration device yet".into()),
         (config.kernel.is_none() && config.initrd.is_some(), "-initrd only makes sense with -kernel".into()),
         (config.kernel.is_none() && config.command_line.as_ref().is_some_and(|c| !c.is_empty()), "-append only makes sense with -kernel".into()),
         (!config.pflash.is_empty(), "-drive if=pflash: the microvm board has no flash memory; give -bios".into()),
@@ -106,8 +115,16 @@ fn check(config: &BoardConfig) -> Result<Chosen, BoardError> {
 }
 
 impl Wiring {
+    /// The generic event device; gives its input for the power button.
+    fn microvm_events(&mut self) -> Result<DeviceId, BoardError> {
+        let id = self.device("ged", "acpi-ged", Ok)?;
+        self.b.place(id, "events", EVENTS)?.place(id, "regs", EVENT_REGISTERS)?;
+        self.interrupt(id, ("irq", 0), EVENT_IRQ)?;
+        Ok(id)
+    }
+
     /// Devices of the user: those of the ISA bus at their ports, the others in the virtio slots.
-    fn microvm_plug(&mut self, devices: Vec<PlugIn>) -> Result<(), BoardError> {
+    fn microvm_plug(&mut self, devices: Vec<PlugIn>, first_irq: usize) -> Result<(), BoardError> {
         let (isa, virtio): (Vec<_>, Vec<_>) = devices.into_iter().partition(is_isa);
         isa.into_iter().try_for_each(|device| self.plug_isa(device))?;
         let places = slots(virtio.iter())?;
@@ -129,7 +146,7 @@ impl Wiring {
             };
             let id = self.b.device(ty, &name, props)?;
             self.b.place(id, ty.windows.first().map_or("regs", |w| w.name), VIRTIO + n as u64 * VIRTIO_STEP)?;
-            self.interrupt(id, (ty.outputs.first().map_or("irq", |o| o.name), 0), VIRTIO_IRQ + n)?;
+            self.interrupt(id, (ty.outputs.first().map_or("irq", |o| o.name), 0), first_irq + n)?;
             for (port, backend) in backends {
                 self.bind(id, &name, &port, backend)?;
             }
@@ -158,8 +175,32 @@ fn memory(b: &mut MachineBuilder, size: u64, firmware: u64) -> Result<(), BoardE
 /// (Documentation/admin-guide/kernel-parameters.txt, `virtio_mmio.device`).
 fn virtio_words(devices: &[PlugIn]) -> Result<String, BoardError> {
     let taken = slots(devices.iter().filter(|d| !is_isa(d)))?;
-    let words = taken.into_iter().map(|n| format!(" virtio_mmio.device={VIRTIO_STEP}@{:#x}:{}", VIRTIO + n as u64 * VIRTIO_STEP, VIRTIO_IRQ + n));
+    let words = taken.into_iter().map(|n| format!(" virtio_mmio.device={VIRTIO_STEP}@{:#x}:{}", VIRTIO + n as u64 * VIRTIO_STEP, VIRTIO_IRQ_LEGACY + n));
     Ok(words.collect())
+}
+
+/// The ACPI tables.
+fn tables(config: &BoardConfig, serial: bool) -> Result<acpi::Files, BoardError> {
+    let events = EventDevice {
+        events: EVENTS as u32,
+        power_button: acpi_ged::POWER_BUTTON,
+        irq: EVENT_IRQ as u32,
+        sleep_control: EVENT_REGISTERS as u32,
+        sleep_status: EVENT_REGISTERS as u32 + 1,
+        soft_off: acpi_ged::SOFT_OFF,
+        reset: (EVENT_REGISTERS as u32 + 2, acpi_ged::RESET_VALUE),
+    };
+    let mut isa = vec![isa_device("RTC_", "PNP0B00", 0, &[(0x70, 2)], Some(8)), isa_device("FWCF", "QEMU0002", 0, &[(0x510, 12)], None)];
+    if serial {
+        isa.push(isa_device("COM1", "PNP0501", 1, &[(0x3f8, 8)], Some(4)));
+    }
+    let virtio = slots(config.devices.iter().filter(|d| !is_isa(d)))?.into_iter().map(|n| VirtioSlot {
+        number: n as u8,
+        address: (VIRTIO + n as u64 * VIRTIO_STEP) as u32,
+        len: VIRTIO_STEP as u32,
+        irq: (VIRTIO_IRQ + n) as u32,
+    });
+    Ok(MicroVm { apics: x86::apics(config.cores), events, isa, virtio: virtio.collect() }.files())
 }
 
 /// The slots of virtio devices, in their order.
@@ -189,10 +230,15 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     }
     let map: Vec<(u64, u64)> = std::iter::once((0, size.min(LOW))).chain((size > LOW).then_some((HIGH, size - LOW))).collect();
     let mut cmdline = config.command_line.clone().unwrap_or_default();
-    if chosen.on("auto-kernel-cmdline") {
+    let acpi = (chosen.get("acpi") != "off").then(|| tables(&config, chosen.on("isa-serial"))).transpose()?;
+    if acpi.is_none() && chosen.on("auto-kernel-cmdline") {
         cmdline.push_str(&virtio_words(&config.devices)?);
     }
-    let given = Given { cmdline: &cmdline, initrd: config.initrd.as_deref().unwrap_or_default(), memory: &map };
+    let mut items = x86::items(&config, &map, acpi.clone());
+    for (name, contents) in std::mem::take(&mut config.fw_cfg) {
+        items.file(&name, contents);
+    }
+    let given = Given { cmdline: &cmdline, initrd: config.initrd.as_deref().unwrap_or_default(), memory: &map, acpi: acpi.as_ref() };
     let mut kernel = config.kernel.take();
     if let Some(kernel) = &mut kernel
         && let Some((mut pieces, start)) = direct::plan(kernel, &given, &places)?
@@ -222,7 +268,14 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
         let id = w.isa(&SERIAL)?;
         w.serial(id, SERIAL.0, config.serials.pop().flatten())?;
     }
-    w.microvm_plug(config.devices)?;
+    w.isa_with(&FW_CFG, |mut p| {
+        p.set("items", items.value())?;
+        Ok(p)
+    })?;
+    let events = acpi.is_some().then(|| w.microvm_events()).transpose()?;
+    w.microvm_plug(config.devices, if acpi.is_some() { VIRTIO_IRQ } else { VIRTIO_IRQ_LEGACY })?;
     let Wiring { b, ports, .. } = w;
-    Ok(BuiltBoard { machine: b.build()?, ports, cores: x86::cores(config.cores, entry), dtb: None, loads, mirrors: vec![], seed_digits: None, power_key: None })
+    let machine = b.build()?;
+    let power_key = events.and_then(|id| machine.input_pin(id, "power-button", 0).map(|pin| (id, pin)));
+    Ok(BuiltBoard { machine, ports, cores: x86::cores(config.cores, entry), dtb: None, loads, mirrors: vec![], seed_digits: None, power_key })
 }

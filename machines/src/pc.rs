@@ -24,7 +24,7 @@ use crate::config::{BoardConfig, Chosen, DriveInterface, Firmware, PlugIn};
 use crate::error::{BoardError, refuse};
 use crate::pc_firmware;
 use crate::wiring::{IsaPart, PciBus, SLOTS, Wiring};
-use crate::x86::{self, IO_APIC, LOCAL_APIC, MESSAGES};
+use crate::x86::{self, FW_CFG, IO_APIC, MESSAGES, isa_device as device};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -43,7 +43,6 @@ const LARGEST_FIRMWARE: u64 = 16 * MIB;
 /// What stands for port cf8h in narrow accesses: at no port that software reaches.
 const NARROW_PORTS: u64 = 0x2_0000_0000;
 const RTC: IsaPart = ("rtc", "mc146818rtc", &[("regs", 0x70)], &[("irq", 8)]);
-const FW_CFG: IsaPart = ("fw_cfg", "fw-cfg-io", &[("control", 0x510), ("dma", 0x514)], &[]);
 const ISA: &[IsaPart] = &[
     ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], &[("out0", 0)]),
     ("i8042", "i8042", &[("data", 0x60), ("command", 0x64)], &[("keyboard", 1), ("mouse", 12)]),
@@ -195,8 +194,7 @@ impl Wiring {
 }
 
 /// What the ACPI tables tell.
-fn description(config: &BoardConfig) -> acpi::Pc {
-    let device = |name, hid, uid, ports: &[(u16, u8)], irq| acpi::IsaDevice { name, hid, uid, ports: ports.to_vec(), irq };
+fn description(config: &BoardConfig) -> acpi::Files {
     let mut isa = vec![
         device("RTC_", "PNP0B00", 0, &[(0x70, 2)], Some(8)),
         device("KBD_", "PNP0303", 0, &[(0x60, 1), (0x64, 1)], Some(1)),
@@ -212,10 +210,8 @@ fn description(config: &BoardConfig) -> acpi::Pc {
     let top = low(config.memory);
     // As SeaBIOS begins its allocation.
     let window = if top <= 2 * GIB { 2 * GIB } else { LOW.max(top) };
-    acpi::Pc {
-        apic_ids: (0..config.cores as u32).collect(),
-        local_apic: LOCAL_APIC as u32,
-        io_apic: IO_APIC as u32,
+    let pc = acpi::pc::Pc {
+        apics: x86::apics(config.cores),
         pm_base: PM_BASE,
         smi_command: (APM as u16, proteus_devices::isa::piix4_pm::ACPI_ENABLE, proteus_devices::isa::piix4_pm::ACPI_DISABLE),
         sci: SCI as u8,
@@ -226,7 +222,8 @@ fn description(config: &BoardConfig) -> acpi::Pc {
         pci_irq: |slot, pin| PCI_IRQS[route(slot.into(), usize::from(pin) + 1)],
         level_irqs: &[5, 10, 11],
         isa,
-    }
+    };
+    pc.files()
 }
 
 fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {

@@ -2,11 +2,12 @@
 //! QEMU's board has it, and in the firmware configuration device.
 
 use proteus_devices::fw_cfg::{Items, key};
-use proteus_loader::{acpi, x86};
+use proteus_loader::{acpi, x86 as linux_x86};
 
 use crate::config::BoardConfig;
 use crate::error::{BoardError, refuse};
 use crate::pc::memory_map;
+use crate::x86;
 
 /// Port of the device that takes crashes.
 pub(crate) const PVPANIC: u64 = 0x505;
@@ -15,9 +16,6 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 /// Units of memory sizes in the clock's memory above 16 MiB.
 const UNIT: u64 = 64 * KIB;
-const HIGH: u64 = 1 << 32;
-/// An entry of `etc/e820` that is memory.
-const RAM: u32 = 1;
 /// Disks that are larger need to be translated by logical blocks: 1024 cylinders, 16 heads.
 const NO_TRANSLATION: u64 = 1024 * 16 * 63 * 512;
 /// Largest number of boot devices that the clock's memory has room for.
@@ -88,11 +86,6 @@ pub(crate) fn cmos(config: &BoardConfig, low: u64) -> String {
     bytes.map(|(at, value)| format!("{at:x}={value:x}")).join(":")
 }
 
-/// `etc/e820`: where memory is.
-fn e820(size: u64) -> Vec<u8> {
-    memory_map(size).into_iter().flat_map(|(first, len)| [&first.to_le_bytes()[..], &len.to_le_bytes(), &RAM.to_le_bytes()].concat()).collect()
-}
-
 /// The option ROM that starts `-kernel`, in a file where SeaBIOS runs it, and its place in the order
 /// of boot devices. The last byte of the ROM makes the sum of all 0.
 const LINUX_ROM: &[u8] = include_bytes!("../../firmware/x86-boot/linuxboot.bin");
@@ -104,12 +97,12 @@ fn linux(items: &mut Items, config: &mut BoardConfig, low: u64) -> Result<(), Bo
     let initrd = config.initrd.take().unwrap_or_default();
     // Firmware keeps tables at the end of memory.
     let end = low.saturating_sub(FIRMWARES_OWN);
-    let plan = x86::real_mode(&kernel, config.command_line.as_deref().unwrap_or_default(), initrd.len() as u64, end)?;
+    let plan = linux_x86::real_mode(&kernel, config.command_line.as_deref().unwrap_or_default(), initrd.len() as u64, end)?;
     let image = kernel.bytes.get(plan.kernel).unwrap_or_default().to_vec();
     let parts = [
-        (key::SETUP_ADDR, key::SETUP_SIZE, key::SETUP_DATA, x86::SETUP_ADDRESS, plan.setup),
-        (key::CMDLINE_ADDR, key::CMDLINE_SIZE, key::CMDLINE_DATA, x86::CMDLINE_ADDRESS, plan.cmdline),
-        (key::KERNEL_ADDR, key::KERNEL_SIZE, key::KERNEL_DATA, x86::KERNEL_ADDRESS, image),
+        (key::SETUP_ADDR, key::SETUP_SIZE, key::SETUP_DATA, linux_x86::SETUP_ADDRESS, plan.setup),
+        (key::CMDLINE_ADDR, key::CMDLINE_SIZE, key::CMDLINE_DATA, linux_x86::CMDLINE_ADDRESS, plan.cmdline),
+        (key::KERNEL_ADDR, key::KERNEL_SIZE, key::KERNEL_DATA, linux_x86::KERNEL_ADDRESS, image),
         (key::INITRD_ADDR, key::INITRD_SIZE, key::INITRD_DATA, plan.initrd_address, initrd),
     ];
     for (address, size, data, at, bytes) in parts {
@@ -125,19 +118,11 @@ fn linux(items: &mut Items, config: &mut BoardConfig, low: u64) -> Result<(), Bo
 }
 
 /// What is in the firmware configuration device.
-pub(crate) fn items(config: &mut BoardConfig, low: u64, describe: fn(&BoardConfig) -> acpi::Pc) -> Result<Items, BoardError> {
+pub(crate) fn items(config: &mut BoardConfig, low: u64, describe: fn(&BoardConfig) -> acpi::Files) -> Result<Items, BoardError> {
     config.boot_order.as_deref().map_or(Ok(()), check_order)?;
-    let mut items = Items::new();
-    let cores = (config.cores as u16).to_le_bytes();
-    items.item(key::NB_CPUS, cores).item(key::MAX_CPUS, cores);
+    let mut items = x86::items(config, &memory_map(config.memory), Some(describe(config)));
     items.item(key::BOOT_MENU, u16::from(config.boot_menu).to_le_bytes());
-    // The timer is at input 2 of the I/O APIC.
-    items.item(key::IRQ0_OVERRIDE, 1u32.to_le_bytes());
-    items.item(key::RAM_SIZE, config.memory.min(HIGH).to_le_bytes());
-    items.file("etc/e820", e820(config.memory));
     items.file("etc/pvpanic-port", (PVPANIC as u16).to_le_bytes());
-    let tables = describe(config).files();
-    items.file(acpi::TABLES_FILE, tables.tables).file(acpi::RSDP_FILE, tables.rsdp).file(acpi::LOADER_FILE, tables.loader);
     linux(&mut items, config, low)?;
     for (name, contents) in std::mem::take(&mut config.fw_cfg) {
         items.file(&name, contents);

@@ -21,11 +21,21 @@ pub(crate) struct Wiring {
     pub b: MachineBuilder,
     /// Name of the board, for messages.
     pub board: &'static str,
-    /// Interrupt controllers, and the input that each has for the timer's interrupt 0.
-    pub controllers: Vec<(DeviceId, usize)>,
+    /// Interrupt controllers of the ISA bus.
+    pub controllers: Vec<Controller>,
     /// Byte order of the processor.
     pub big_endian: bool,
     pub ports: Vec<HostPort>,
+}
+
+/// An interrupt controller of the ISA bus.
+#[derive(Clone, Copy)]
+pub(crate) struct Controller {
+    pub id: DeviceId,
+    /// Its input for the timer's interrupt 0.
+    pub timer: usize,
+    /// How many inputs it has: one for each interrupt from 0 on.
+    pub inputs: usize,
 }
 
 /// The PCI bus of a board, for the devices of the user.
@@ -79,10 +89,10 @@ impl Wiring {
         Ok(())
     }
 
-    /// Wires an output to an interrupt of all controllers.
+    /// Wires an output to an interrupt of all controllers that have it.
     pub fn interrupt(&mut self, id: DeviceId, output: (&str, usize), irq: usize) -> Result<(), BoardError> {
-        for (controller, timer) in self.controllers.clone() {
-            self.b.wire(id, output, controller, ("irq", if irq == 0 { timer } else { irq }))?;
+        for c in self.controllers.iter().filter(|c| irq < c.inputs) {
+            self.b.wire(id, output, c.id, ("irq", if irq == 0 { c.timer } else { irq }))?;
         }
         Ok(())
     }

@@ -53,7 +53,8 @@ fn what_cannot_be_is_refused_by_name() {
         (&["-M", "microvm", "-cpu", "pentium"], "there is no model 'pentium'"),
         (&["-M", "microvm", "-cpu", "host,+warp"], "no processor feature 'warp'"),
         (&["-M", "microvm", "-kernel", bios], "one or the other"),
-        (&["-M", "microvm,acpi=on"], "'on' is not implemented"),
+        (&["-M", "microvm,pcie=on"], "'on' is not implemented"),
+        (&["-M", "microvm,acpi=perhaps"], "must be one of: auto, on, off"),
         (&["-M", "microvm", "-device", "virtio-rng-pci"], "virtio-rng-device"),
         (&["-M", "microvm", "-device", "isa-debug-exit,iosize=9"], "from 1 to 8 ports"),
     ] {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use proteus_guests::console::Console;
 
-/// For anything that the guest is asked: ring 0 is emulated on some hosts.
-pub const LIMIT: Duration = Duration::from_secs(60);
+/// For anything that the guest is asked: ring 0 is emulated on some hosts, and some hosts are emulated
+/// themselves.
+pub const LIMIT: Duration = Duration::from_secs(300);
 /// The guest's prompt.
 pub const PROMPT: &str = "x86> ";
 

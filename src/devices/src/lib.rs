@@ -54,6 +54,7 @@ pub static REGISTRY: &[&DeviceType] = &[
     &gpio::pl061::PL061,
     &pci::gt64120::GT64120,
     &pci::i440fx::I440FX,
+    &misc::acpi_ged::ACPI_GED,
     &misc::isa_debug_exit::ISA_DEBUG_EXIT,
     &misc::malta_fpga::MALTA_FPGA,
     &isa::i8042::I8042,

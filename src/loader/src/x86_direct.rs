@@ -4,6 +4,7 @@
 //!
 //! What they are given is plain data; the board puts it into memory and starts a core as told.
 
+use crate::acpi;
 use crate::error::{Defect, LoadError, le32, slice};
 use crate::image::Image;
 use crate::kernel::Kernel;
@@ -57,6 +58,8 @@ pub struct Given<'a> {
     pub initrd: &'a [u8],
     /// Where memory is: first and length, the lowest first.
     pub memory: &'a [(u64, u64)],
+    /// ACPI tables.
+    pub acpi: Option<&'a acpi::Files>,
 }
 
 /// Selector in CS, and in the other segment registers.
@@ -73,6 +76,8 @@ const TABLES: u64 = 0x9000;
 const CMDLINE: u64 = 0x2_0000;
 const CMDLINE_MAX: usize = 0x1_0000;
 const CONVENTIONAL_END: u64 = 0x9_fc00;
+/// Where root pointer and ACPI tables go: kernels that are not told look for it here.
+const ACPI: u64 = 0xe_0000;
 const MIB: u64 = 1 << 20;
 const PAGE: u64 = 0x1000;
 const GIB_TABLES: u64 = 4;
@@ -128,13 +133,19 @@ fn place_initrd(given: &Given<'_>, kernel_end: u64, most: u64) -> Result<u64, De
     Ok(start)
 }
 
-/// Command line and initial RAM disk.
+/// Command line, initial RAM disk and ACPI tables.
 fn common(given: &Given<'_>, initrd: u64) -> Vec<Piece> {
     let mut pieces = vec![Piece { name: "command line", address: CMDLINE, bytes: [given.cmdline.as_bytes(), &[0]].concat() }];
     if !given.initrd.is_empty() {
         pieces.push(Piece { name: "initial RAM disk", address: initrd, bytes: given.initrd.to_vec() });
     }
+    pieces.extend(given.acpi.map(|tables| Piece { name: "ACPI tables", address: ACPI, bytes: tables.placed(ACPI as u32) }));
     pieces
+}
+
+/// The address of the root pointer; 0 without one.
+fn root_pointer(given: &Given<'_>) -> [u8; 8] {
+    given.acpi.map_or(0, |_| ACPI).to_le_bytes()
 }
 
 /// Flat segments: code of 64 or 32 bits, and data.
@@ -182,6 +193,7 @@ fn linux(kernel: &Kernel, given: &Given<'_>) -> Result<Direct, Defect> {
     let end = (0x202 + usize::from(bytes.get(0x201).copied().unwrap_or(0))).clamp(HEADER, E820);
     params[HEADER..end].copy_from_slice(slice(bytes, "set-up header", HEADER as u64, (end - HEADER) as u64)?);
     let mut put = |at: usize, value: &[u8]| params[at..at + value.len()].copy_from_slice(value);
+    put(0x70, &root_pointer(given));
     put(0x210, &[0xff]);
     if !given.initrd.is_empty() {
         put(0x218, &(initrd as u32).to_le_bytes());
@@ -254,6 +266,7 @@ fn pvh(segments: Vec<Segment>, entry: u64, given: &Given<'_>) -> Result<Direct, 
     }
     put(16, &(if modules == 0 { 0 } else { MODULE }).to_le_bytes());
     put(24, &CMDLINE.to_le_bytes());
+    put(32, &root_pointer(given));
     put(40, &MAP.to_le_bytes());
     put(48, &(map.len() as u32).to_le_bytes());
     put(0x100, &initrd.to_le_bytes());

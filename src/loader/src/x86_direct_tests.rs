@@ -5,7 +5,7 @@ use super::*;
 const MEMORY: &[(u64, u64)] = &[(0, 64 << 20), (4 << 30, 16 << 20)];
 
 fn given<'a>(cmdline: &'a str, initrd: &'a [u8]) -> Given<'a> {
-    Given { cmdline, initrd, memory: MEMORY }
+    Given { cmdline, initrd, memory: MEMORY, acpi: None }
 }
 
 fn kernel(bytes: Vec<u8>) -> Kernel {
@@ -123,9 +123,34 @@ fn a_multiboot_kernel_finds_its_information() {
 }
 
 #[test]
+fn each_protocol_leads_to_the_acpi_tables() {
+    let apics = acpi::Apics { ids: (0..255).collect(), local: 0xfee0_0000, io: 0xfec0_0000 };
+    let events = acpi::microvm::EventDevice {
+        events: 0xfea0_0000,
+        power_button: 2,
+        irq: 9,
+        sleep_control: 0xfea0_0200,
+        sleep_status: 0xfea0_0201,
+        soft_off: 5,
+        reset: (0xfea0_0202, 0x42),
+    };
+    let files = acpi::microvm::MicroVm { apics, events, isa: vec![], virtio: vec![] }.files();
+    let with = Given { acpi: Some(&files), ..given("", &[]) };
+    for (bytes, pointer) in [(bz_image(), 0x7070), (elf(true), 0x6020)] {
+        assert_eq!(word(&direct(&kernel(bytes.clone()), &given("", &[])).unwrap().unwrap(), pointer, 8), 0);
+        let d = direct(&kernel(bytes), &with).unwrap().unwrap();
+        let at = word(&d, pointer, 8);
+        assert_eq!(word(&d, at, 8).to_le_bytes(), *b"RSD PTR ");
+        let tables = d.pieces.iter().find(|p| p.name == "ACPI tables").unwrap();
+        // Where kernels look that are not told, and below the end of it.
+        assert!(at.is_multiple_of(16) && tables.address >= 0xe_0000 && tables.address + tables.bytes.len() as u64 <= MIB);
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let long = "x".repeat(0x1_0000);
-    let small = Given { cmdline: "", initrd: &[], memory: &[(0, 2 << 20)] };
+    let small = Given { cmdline: "", initrd: &[], memory: &[(0, 2 << 20)], acpi: None };
     let mut old = bz_image();
     old[0x236] = 0;
     for (want, result) in [

@@ -14,6 +14,7 @@ pub mod console;
 mod cpio;
 pub mod fetch;
 mod initramfs;
+pub mod kvm_host;
 mod linux;
 mod modules;
 mod programs;

@@ -109,6 +109,9 @@ const MODULES: &[&str] = &[
     "?vfat",
 ];
 
+/// Kernel modules of the host of `tools/kvm-host`: its disk and console, and KVM.
+const KVM_HOST: &[&str] = &["virtio_pci", "virtio_blk", "virtio_console", "?crc32c_generic", "?ext4", "kvm_amd"];
+
 fn port(build: &Build) -> Result<&'static Port> {
     let name = build.architecture();
     PORTS.iter().find(|port| port.architecture == name).ok_or_else(|| Error::Other(format!("tools/guests/src/linux.rs has no row for {name}")))
@@ -160,12 +163,25 @@ pub(crate) fn programs(build: &Build) -> Result<()> {
     programs::compile(&port(build)?.compiler, &build.source("firmware/guest"), &build.output("programs"))
 }
 
+fn busybox_of(build: &Build) -> PathBuf {
+    let busybox = build.package("busybox-static").join("bin/busybox");
+    if busybox.exists() { busybox } else { build.package("busybox-static").join("usr/bin/busybox") }
+}
+
+/// The initramfs of the host of `tools/kvm-host`, and busybox for its disk.
+pub(crate) fn kvm_host(build: &Build) -> Result<()> {
+    let busybox = busybox_of(build);
+    let mut tree: Archive = initramfs::minimal(&busybox, &build.source("firmware/guest/initramfs"))?;
+    initramfs::add_modules(&mut tree, Modules::below(&build.package(port(build)?.kernel))?.in_load_order(KVM_HOST)?);
+    initramfs::store(&tree, &build.output("kvm-host.gz"))?;
+    let output = build.output("kvm-host-busybox");
+    std::fs::copy(&busybox, &output).map(drop).map_err(at("write", &output))
+}
+
 /// The two initramfs images.
 pub(crate) fn busybox(build: &Build) -> Result<()> {
     let port = port(build)?;
-    let busybox = build.package("busybox-static").join("bin/busybox");
-    let busybox = if busybox.exists() { busybox } else { build.package("busybox-static").join("usr/bin/busybox") };
-    let mut tree: Archive = initramfs::minimal(&busybox, &build.source("firmware/guest/initramfs"))?;
+    let mut tree: Archive = initramfs::minimal(&busybox_of(build), &build.source("firmware/guest/initramfs"))?;
     initramfs::store(&tree, &build.output("initrd-min.gz"))?;
     let modules = Modules::below(&build.package(port.kernel))?;
     initramfs::add_modules(&mut tree, modules.in_load_order(&[port.modules, MODULES].concat())?);

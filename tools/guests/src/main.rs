@@ -2,12 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use proteus_guests::{fetch::Fetcher, table::guests};
+use proteus_guests::{Result, fetch::Fetcher, kvm_host::Host, table::guests};
 
 /// Fetches kernels and programs from Debian and builds guests of them.
 ///
@@ -31,10 +32,60 @@ enum Action {
     },
     /// Print every guest and its files.
     List,
+    /// Run a command on a Linux host with a full KVM, which qemu-system-x86_64 emulates. Its status is
+    /// the command's.
+    ///
+    /// Files that the command's words name are there at the same paths, programs with their libraries.
+    /// It is slow: some hundred times as slow as this machine under KVM.
+    KvmHost(KvmHost),
+}
+
+#[derive(Args)]
+struct KvmHost {
+    /// A further file or directory to bring.
+    #[arg(long, value_name = "PATH")]
+    with: Vec<PathBuf>,
+    /// The processor that QEMU emulates.
+    #[arg(long, default_value = "max")]
+    cpu: String,
+    /// Its number of cores.
+    #[arg(long, default_value_t = 2)]
+    cores: u32,
+    /// Its memory in MiB.
+    #[arg(long, default_value_t = 2048)]
+    memory: u32,
+    /// Further words of the host's kernel command line.
+    #[arg(long, default_value = "")]
+    append: String,
+    /// Seconds after which it is given up.
+    #[arg(long, default_value_t = 1800)]
+    limit: u64,
+    /// A file for the messages of the host's kernel.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// The command.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    command: Vec<String>,
+}
+
+impl KvmHost {
+    /// Fetches what the host is made of, if it is not there, and runs the command.
+    fn run(self) -> Result<i32> {
+        Fetcher::new(false, &|_| ()).fetch(&["amd64-kvm-host".into()])?;
+        let Self { with, cpu, cores, memory, append, limit, log, command } = self;
+        Host { cpu, cores, memory, append, with, limit: Duration::from_secs(limit), log }.run(&command)
+    }
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().action {
+        Action::KvmHost(host) => match host.run() {
+            Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
+            Err(error) => {
+                eprintln!("proteus-guests: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Action::List => {
             for guest in guests() {
                 println!("{:16} {}\n{:16} {}", guest.name, guest.summary, "", guest.outputs.join(" "));

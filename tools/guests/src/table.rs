@@ -190,6 +190,20 @@ const AMD64: [Guest; 4] = linux!(
     ["bench-chase", "bench-getpid", "bench-int", "bench-matmul", "bench-pipe", "fs-churn", "net-xfer"]
 );
 
+/// A host with KVM, for `tools/kvm-host`.
+const AMD64_KVM_HOST: [Guest; 1] = [Guest {
+    name: "amd64-kvm-host",
+    summary: "initramfs with KVM's modules, for a host that QEMU emulates",
+    architecture: "amd64",
+    lists: "amd64",
+    long: false,
+    packages: &[Package::Named("busybox-static")],
+    needs: &["amd64-kernel"],
+    sources: &["firmware/guest/initramfs"],
+    outputs: &["amd64/kvm-host.gz", "amd64/kvm-host-busybox"],
+    recipe: linux::kvm_host,
+}];
+
 /// What a debugger needs to know of Debian's kernel: 800 MB to download.
 const ARM64_SYMBOLS: [Guest; 1] = [Guest {
     name: "arm64-kernel-dbg",
@@ -205,10 +219,11 @@ const ARM64_SYMBOLS: [Guest; 1] = [Guest {
 }];
 
 /// The guests by architecture; in each list a guest comes after those it needs.
-const LISTS: [&[Guest]; 9] = [
+const LISTS: [&[Guest]; 10] = [
     &ARM64,
     &ARM64_SYMBOLS,
     &AMD64,
+    &AMD64_KVM_HOST,
     &MIPSEL,
     &MIPS64EL,
     &malta_u_boot!("mipsel"),

@@ -1,13 +1,35 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use super::files::RSDP_LEN;
+use super::microvm::{EventDevice, MicroVm, VirtioSlot};
+use super::pc::Pc;
 use super::*;
+
+fn apics(cores: u32) -> Apics {
+    Apics { ids: (0..cores).collect(), local: 0xfee0_0000, io: 0xfec0_0000 }
+}
+
+fn microvm(cores: u32) -> MicroVm {
+    MicroVm {
+        apics: apics(cores),
+        events: EventDevice {
+            events: 0xfea0_0000,
+            power_button: 2,
+            irq: 9,
+            sleep_control: 0xfea0_0200,
+            sleep_status: 0xfea0_0201,
+            soft_off: 5,
+            reset: (0xfea0_0202, 0x42),
+        },
+        isa: vec![IsaDevice { name: "COM1", hid: "PNP0501", uid: 1, ports: vec![(0x3f8, 8)], irq: Some(4) }],
+        virtio: vec![VirtioSlot { number: 7, address: 0xfeb0_0e00, len: 0x200, irq: 23 }],
+    }
+}
 
 fn pc(cores: u32) -> Pc {
     Pc {
-        apic_ids: (0..cores).collect(),
-        local_apic: 0xfee0_0000,
-        io_apic: 0xfec0_0000,
+        apics: apics(cores),
         pm_base: 0x600,
         smi_command: (0xb2, 0xf1, 0xf0),
         sci: 9,
@@ -65,13 +87,17 @@ fn firmware(files: &Files) -> (BTreeMap<String, u32>, Vec<u8>) {
     (places, memory)
 }
 
-/// All tables by signature, found from the root pointer on, each with its sum checked.
+/// All tables by signature, as firmware puts them into memory.
 fn tables(files: &Files) -> BTreeMap<String, Vec<u8>> {
     let (places, memory) = firmware(files);
+    found(&memory, places[RSDP_FILE] as usize)
+}
+
+/// All tables by signature, found from the root pointer on, each with its sum checked.
+fn found(memory: &[u8], rsdp: usize) -> BTreeMap<String, Vec<u8>> {
     let word = |at: usize| u32::from_le_bytes(memory[at..at + 4].try_into().unwrap()) as usize;
     let table = |at: usize| memory[at..at + word(at + 4)].to_vec();
     let sum = |bytes: &[u8]| bytes.iter().fold(0u8, |sum, b| sum.wrapping_add(*b));
-    let rsdp = places[RSDP_FILE] as usize;
     assert_eq!((&memory[rsdp..rsdp + 8], sum(&memory[rsdp..rsdp + 20])), (&b"RSD PTR "[..], 0));
     let rsdt = table(word(rsdp + 16));
     let mut all = BTreeMap::new();
@@ -86,7 +112,7 @@ fn tables(files: &Files) -> BTreeMap<String, Vec<u8>> {
         if bytes.starts_with(b"FACP") {
             assert_eq!(word(at + 40), word(at + 140), "both pointers to the DSDT");
             assert_eq!(word(at + 36) % 64, 0);
-            [word(at + 36), word(at + 40)].iter().for_each(|at| add(table(*at)));
+            [word(at + 36), word(at + 40)].iter().filter(|at| **at != 0).for_each(|at| add(table(*at)));
         }
         add(bytes);
     }
@@ -99,7 +125,34 @@ fn firmware_finds_all_tables_and_their_sums() {
     for cores in [1, 4, 255] {
         let all = tables(&pc(cores).files());
         assert_eq!(all.keys().map(String::as_str).collect::<Vec<_>>(), ["APIC", "DSDT", "FACP", "FACS", "RSDT"]);
+        let all = tables(&microvm(cores).files());
+        assert_eq!(all.keys().map(String::as_str).collect::<Vec<_>>(), ["APIC", "DSDT", "FACP", "RSDT"]);
     }
+}
+
+/// Where no firmware does it, the tables are in memory as firmware would have put them there.
+#[test]
+fn tables_are_placed_as_firmware_places_them() {
+    for files in [pc(3).files(), microvm(3).files()] {
+        const AT: usize = 0xe_0000;
+        let mut memory = vec![0; AT];
+        memory.extend(files.placed(AT as u32));
+        let (by_firmware, here) = (tables(&files), found(&memory, AT));
+        assert_eq!(by_firmware.keys().collect::<Vec<_>>(), here.keys().collect::<Vec<_>>());
+        assert_eq!((by_firmware["DSDT"].clone(), by_firmware["APIC"].clone()), (here["DSDT"].clone(), here["APIC"].clone()));
+        assert_eq!(memory.len(), AT + RSDP_LEN.next_multiple_of(64) + files.tables.len());
+    }
+}
+
+#[test]
+fn reduced_hardware_has_its_registers_in_memory() {
+    let fadt = &tables(&microvm(1).files())["FACP"];
+    let number = |at: usize, len: usize| fadt[at..at + len].iter().rev().fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+    assert_eq!((number(8, 1), number(131, 1), number(112, 4)), (6, 5, 0x10_0401));
+    let address = |at: usize| (number(at, 1), number(at + 1, 1), number(at + 4, 8));
+    assert_eq!((address(116), number(128, 1)), ((0, 8, 0xfea0_0202), 0x42));
+    assert_eq!((address(244), address(256)), ((0, 8, 0xfea0_0200), (0, 8, 0xfea0_0201)));
+    assert_eq!((46..112).filter(|at| ![109, 110].contains(at)).map(|at| number(at, 1)).sum::<u64>(), 0, "there are no others");
 }
 
 #[test]
@@ -129,13 +182,27 @@ fn iasl_reads_the_tables() {
         eprintln!("SKIPPED iasl_reads_the_tables: iasl is missing; apt-get install acpica-tools");
         return;
     }
+    let boards = [
+        (tables(&pc(2).files()), &["Device (PCI0)", "_PRT", "Device (COM1)", "\"QEMU0002\"", "_S5", "C001"][..]),
+        (tables(&microvm(2).files()), &["Device (VR07)", "\"LNRO0005\"", "0xFEB00E00", "0x00000017", "Notify (PWRB, 0x80)", "\"ACPI0013\"", "_S5", "C001"]),
+    ];
+    for (tables, texts) in boards {
+        let source = disassembled(tables);
+        for text in texts {
+            assert!(source.contains(text), "{text} is not in\n{source}");
+        }
+    }
+}
+
+/// The source of the DSDT, and all tables are fine.
+fn disassembled(tables: BTreeMap<String, Vec<u8>>) -> String {
     let directory = tempfile::tempdir().unwrap();
     let run = |words: &[&str]| {
         let out = Command::new("iasl").args(words).current_dir(directory.path()).output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         assert!(out.status.success() && !text.contains("Error  ") && !text.contains("Warning  "), "iasl {words:?}\n{text}");
     };
-    for (name, bytes) in tables(&pc(2).files()) {
+    for (name, bytes) in tables {
         std::fs::write(directory.path().join(format!("{name}.aml")), &bytes).unwrap();
         run(&["-d", &format!("{name}.aml")]);
         run(&["-p", "again", &format!("{name}.dsl")]);
@@ -145,8 +212,5 @@ fn iasl_reads_the_tables() {
             assert_eq!(again[36..], bytes[36..]);
         }
     }
-    let source = std::fs::read_to_string(directory.path().join("DSDT.dsl")).unwrap();
-    for text in ["Device (PCI0)", "_PRT", "Device (COM1)", "\"QEMU0002\"", "_S5", "C001"] {
-        assert!(source.contains(text), "{text} is not in\n{source}");
-    }
+    std::fs::read_to_string(directory.path().join("DSDT.dsl")).unwrap()
 }
