@@ -208,6 +208,13 @@ impl Core {
         stop
     }
 
+    /// Finds out what the host does for a debugger, where one has set anything.
+    fn try_debugging(&mut self) {
+        if !(self.debug.breakpoints.is_empty() && self.debug.watchpoints.is_empty()) {
+            self.debug.tried = self.vm.tried();
+        }
+    }
+
     /// Puts breakpoint instructions where breakpoints have no register. A step takes the instruction
     /// where it stands, whatever breakpoint is there.
     fn plant(&mut self, steps: bool) {
@@ -469,14 +476,14 @@ impl Vcpu for Core {
     }
     fn set_breakpoints(&mut self, addresses: &[u64]) {
         self.debug.breakpoints = addresses.to_vec();
+        self.try_debugging();
     }
     fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]) {
         self.debug.watchpoints = watchpoints.to_vec();
+        self.try_debugging();
     }
     fn admits(&self, breakpoints: &[u64], watchpoints: &[Watchpoint]) -> bool {
-        let debug = Debug::new(breakpoints, watchpoints);
-        let tried = || self.vm.tried();
-        !debug.too_many() && (watchpoints.is_empty() || tried().watchpoints) && (debug.in_memory().is_empty() || tried().instructions)
+        breakpoints.is_empty() && watchpoints.is_empty() || Debug::new(breakpoints, watchpoints, self.vm.tried()).possible()
     }
     fn take_hit(&mut self) -> Option<Hit> {
         self.debug.hit.take()

@@ -25,6 +25,7 @@ use crate::memory::Slots;
 use crate::{Configuration, Error, core_id};
 
 pub use self::core::Core;
+use debug::Tried;
 use interrupts::Messages;
 use planted::Planted;
 pub use saved::Saved;
@@ -112,13 +113,6 @@ pub struct Vm {
     tried: OnceLock<Tried>,
 }
 
-/// What this host's KVM does for debuggers when it is tried.
-#[derive(Clone, Copy, Default)]
-struct Tried {
-    watchpoints: bool,
-    instructions: bool,
-}
-
 impl Vm {
     fn new(host: &Host) -> Result<Arc<Vm>, Error> {
         let fd = host.kvm.create_vm().map_err(Error::refused("KVM_CREATE_VM"))?;
@@ -141,11 +135,11 @@ impl Vm {
         }))
     }
 
-    /// Tries what debuggers need. A host where that fails has none of it.
+    /// Tries what debuggers need, which takes some milliseconds, once. A host where that fails has none of it.
     fn tried(&self) -> Tried {
         let try_it = || -> Result<Tried, Error> {
             let host = Host::open()?;
-            Ok(Tried { watchpoints: host.watchpoints()?, instructions: host.breakpoint_instruction()? })
+            Ok(Tried { breakpoints: host.breakpoints()?, watchpoints: host.watchpoints()?, instructions: host.breakpoint_instruction()? })
         };
         *self.tried.get_or_init(|| try_it().unwrap_or_default())
     }

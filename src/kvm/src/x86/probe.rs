@@ -232,7 +232,7 @@ impl Host {
             ("the model's CPUID in ring 3", "user programs see the host's processor whatever -cpu says", cpuid),
             ("INT3 in ring 0", "kernels with breakpoints of their own end in an internal error", self.breakpoint_instruction()?),
             ("single steps", "debuggers cannot step", stops(self, Mode::Kernel, &[NOP, NOP], KVM_GUESTDBG_SINGLESTEP, None)?),
-            ("hardware breakpoints", "debuggers' breakpoints have no effect", stops(self, Mode::Kernel, &[NOP, NOP], 0, Some((CODE + 1, 0)))?),
+            ("hardware breakpoints", "debuggers' breakpoints have no effect", self.breakpoints()?),
             (
                 "hardware breakpoints in ring 3",
                 "debuggers' breakpoints have no effect in user programs",
@@ -253,6 +253,11 @@ impl Host {
         let before = Instant::now();
         let ended = matches!((first, guest.run()), (End::Done(_), End::Done(_)));
         Ok(ended && before.elapsed() < SLOW)
+    }
+
+    /// Whether a breakpoint in a debug register stops a guest.
+    pub(super) fn breakpoints(&self) -> Result<bool, Error> {
+        stops(self, Mode::Kernel, &[NOP, NOP], 0, Some((CODE + 1, 0)))
     }
 
     /// Whether a watchpoint stops a guest.
