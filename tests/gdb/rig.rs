@@ -1,12 +1,13 @@
 //! A machine with its stub, and a debugger that is typed at.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use proteus_guests::console::Console;
+pub use proteus_guests::long;
+use proteus_guests::packets::Client;
+pub use proteus_guests::packets::text;
 
 /// For anything that a debugger or a machine is asked.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -191,81 +192,33 @@ impl Gdb {
 }
 
 /// A client of the protocol that knows packets only.
-pub struct Raw {
-    stream: UnixStream,
-    rest: Vec<u8>,
-}
+pub struct Raw(Client);
 
 impl Raw {
     pub fn connect(target: &Target) -> Raw {
-        let stream = UnixStream::connect(&target.socket).expect("it accepts");
-        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
-        let mut raw = Raw { stream, rest: Vec::new() };
-        assert_eq!(raw.ask("QStartNoAckMode"), "OK");
-        raw.bytes(b"+");
+        let mut raw = Raw(Client::connect(&target.socket, LIMIT).expect("it accepts"));
+        assert_eq!(raw.0.start_no_ack_mode().expect("an answer"), "OK");
         raw
     }
 
     pub fn bytes(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("it reads");
+        self.0.bytes(bytes).expect("it reads");
     }
 
     /// Sends a packet.
     pub fn send(&mut self, body: &str) {
-        let sum = body.bytes().fold(0u8, |s, b| s.wrapping_add(b));
-        self.bytes(format!("${body}#{sum:02x}").as_bytes());
+        self.0.send(body).expect("it reads");
     }
 
-    /// The body of the next packet, with runs written out.
+    /// The body of the next packet.
     pub fn receive(&mut self) -> String {
-        loop {
-            if let Some(start) = self.rest.iter().position(|b| *b == b'$')
-                && let Some(length) = self.rest[start..].iter().position(|b| *b == b'#')
-                && self.rest.len() >= start + length + 3
-            {
-                let body = self.rest[start + 1..start + length].to_vec();
-                self.rest.drain(..start + length + 3);
-                return expand(&body);
-            }
-            let mut more = [0; 65536];
-            let n = self.stream.read(&mut more).expect("an answer");
-            assert!(n > 0, "it hung up");
-            self.rest.extend_from_slice(&more[..n]);
-        }
+        self.0.receive().expect("an answer")
     }
 
     /// The answer to a packet.
     pub fn ask(&mut self, body: &str) -> String {
-        self.send(body);
-        self.receive()
+        self.0.ask(body).expect("an answer")
     }
-}
-
-/// Writes out what `X*n` shortens.
-fn expand(body: &[u8]) -> String {
-    let mut out: Vec<u8> = Vec::new();
-    let mut bytes = body.iter();
-    while let Some(&byte) = bytes.next() {
-        match (byte, out.last().copied()) {
-            (b'*', Some(last)) => {
-                let n = bytes.next().map_or(0, |n| usize::from(n.saturating_sub(29)));
-                out.extend(std::iter::repeat_n(last, n));
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// Text of hexadecimal digits.
-pub fn text(hex: &str) -> String {
-    let bytes = hex.as_bytes().chunks(2).filter_map(|c| u8::from_str_radix(std::str::from_utf8(c).ok()?, 16).ok());
-    String::from_utf8_lossy(&bytes.collect::<Vec<_>>()).into_owned()
-}
-
-/// Whether the longer jobs are wanted.
-pub fn long() -> bool {
-    std::env::var_os("PROTEUS_LONG").is_some_and(|value| value != "0" && !value.is_empty())
 }
 
 /// Processor time of a process, in clock ticks.

@@ -1,85 +1,38 @@
 //! GDB on a core that KVM executes, by packets.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-
 use proteus_guests::console::Console;
+use proteus_guests::packets::{Client, hex, text};
 
 use crate::rig::*;
 
 /// A client of GDB's protocol.
-struct Gdb {
-    stream: UnixStream,
-    rest: Vec<u8>,
-}
+struct Gdb(Client);
 
 impl Gdb {
     fn connect(path: &std::path::Path) -> Gdb {
-        let stream = UnixStream::connect(path).expect("it accepts");
-        stream.set_read_timeout(Some(LIMIT)).expect("a limit");
-        let mut gdb = Gdb { stream, rest: Vec::new() };
-        assert_eq!(gdb.ask("QStartNoAckMode"), "OK");
-        gdb.stream.write_all(b"+").expect("it reads");
+        let mut gdb = Gdb(Client::connect(path, LIMIT).expect("it accepts"));
+        assert_eq!(gdb.0.start_no_ack_mode().expect("an answer"), "OK");
         gdb.ask("qSupported:swbreak+;hwbreak+");
         gdb
     }
 
     fn send(&mut self, body: &str) {
-        let sum = body.bytes().fold(0u8, |s, b| s.wrapping_add(b));
-        self.stream.write_all(format!("${body}#{sum:02x}").as_bytes()).expect("it reads");
+        self.0.send(body).expect("it reads");
     }
 
     fn receive(&mut self) -> String {
-        loop {
-            if let Some(start) = self.rest.iter().position(|b| *b == b'$')
-                && let Some(length) = self.rest[start..].iter().position(|b| *b == b'#')
-                && self.rest.len() >= start + length + 3
-            {
-                let body = self.rest[start + 1..start + length].to_vec();
-                self.rest.drain(..start + length + 3);
-                return String::from_utf8_lossy(&body).into_owned();
-            }
-            let mut more = [0; 4096];
-            let n = self.stream.read(&mut more).expect("an answer");
-            assert!(n > 0, "it hung up");
-            self.rest.extend_from_slice(&more[..n]);
-        }
+        self.0.receive().expect("an answer")
     }
 
     fn ask(&mut self, body: &str) -> String {
-        self.send(body);
-        self.receive()
+        self.0.ask(body).expect("an answer")
     }
 
     /// A register of 64 bits by its number.
     fn register(&mut self, number: u32) -> u64 {
         let hex = self.ask(&format!("p{number:x}"));
-        let digits = expand(&hex);
-        u64::from_str_radix(&digits, 16).unwrap_or_else(|_| panic!("{hex}")).swap_bytes()
+        u64::from_str_radix(&hex, 16).unwrap_or_else(|_| panic!("{hex}")).swap_bytes()
     }
-}
-
-/// Writes out what `X*n` shortens.
-fn expand(body: &str) -> String {
-    let mut out = String::new();
-    let mut chars = body.chars();
-    while let Some(c) = chars.next() {
-        match (c, out.chars().last()) {
-            ('*', Some(last)) => out.extend(std::iter::repeat_n(last, chars.next().map_or(0, |n| n as usize - 29))),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// Digits of text, and text of digits.
-fn hex(text: &str) -> String {
-    text.bytes().map(|b| format!("{b:02x}")).collect()
-}
-fn text(hex: &str) -> String {
-    let hex = expand(hex);
-    let bytes = hex.as_bytes().chunks(2).filter_map(|c| u8::from_str_radix(std::str::from_utf8(c).ok()?, 16).ok());
-    String::from_utf8_lossy(&bytes.collect::<Vec<_>>()).into_owned()
 }
 
 /// The socket's name in the test's directory.
@@ -128,7 +81,7 @@ fn packets() {
     }
     let (mut console, mut gdb, dir) = debugged(&["-smp", "2"]);
     let says = |gdb: &mut Gdb, packet: &str, wanted: &str| {
-        let answer = expand(&gdb.ask(packet));
+        let answer = gdb.ask(packet);
         assert!(answer.contains(wanted), "{packet}: {answer}");
         answer
     };
@@ -142,7 +95,7 @@ fn packets() {
     says(&mut gdb, "vCont?", "c;C;s;S;r");
     // All registers at once.
     let all = gdb.ask("g");
-    assert_eq!(gdb.ask(&format!("G{}", expand(&all))), "OK");
+    assert_eq!(gdb.ask(&format!("G{all}")), "OK");
     assert_eq!(gdb.ask("g"), all);
     // Memory in binary, memory that is not there, and memory by physical address.
     assert_eq!(gdb.ask("X700000,4:wxyz"), "OK");
@@ -165,7 +118,7 @@ fn packets() {
             send(&mut console, line);
             expect(&mut console, said);
         }
-        gdb.stream.write_all(b"\x03").expect("it reads");
+        gdb.0.bytes(b"\x03").expect("it reads");
         assert!(gdb.receive().starts_with("T02"));
     };
     interrupt(&mut gdb, None);

@@ -1,12 +1,11 @@
 //! What a debugger has to wait for: the cases that attach GDB, or a client of its protocol, to the booted guest.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use proteus_guests::console::{Console, ConsoleError};
+use proteus_guests::packets;
 
 use crate::cases::Case;
 use crate::machine::Sample;
@@ -80,7 +79,7 @@ pub fn measure(case: &'static Case, guest: &mut Console, socket: &Socket, limit:
             Ok((STEPS[0] as f64 / wall, "steps/s", wall))
         }),
         "rsp-step" => busy(guest, limit, || {
-            let mut client = Client::attach(socket, limit)?;
+            let mut client = Stub::attach(socket, limit)?;
             let start = Instant::now();
             for _ in 0..STEPS[1] {
                 client.ask("vCont;s:p1.1")?;
@@ -143,7 +142,7 @@ fn condition(guest: &mut Console, socket: &Socket, limit: Duration) -> Result<Fi
 }
 
 fn read(socket: &Socket, limit: Duration) -> Result<Figure> {
-    let mut client = Client::attach(socket, limit)?;
+    let mut client = Stub::attach(socket, limit)?;
     if client.ask("Qqemu.PhyMemMode:1")? != "OK" {
         return Err(wrong("rsp-read: no physical memory mode"));
     }
@@ -198,82 +197,37 @@ impl Gdb {
 }
 
 /// A client of the protocol that knows packets only.
-struct Client {
-    stream: UnixStream,
-    rest: Vec<u8>,
+struct Stub {
+    client: packets::Client,
     /// Bytes in a packet at most.
     packet: u64,
 }
 
-impl Client {
-    fn attach(Socket(path): &Socket, limit: Duration) -> Result<Client> {
-        let stream = UnixStream::connect(path).and_then(|s| s.set_read_timeout(Some(limit)).map(|()| s));
-        let mut client = Client { stream: stream.map_err(|e| wrong(format_args!("{}: {e}", path.display())))?, rest: Vec::new(), packet: 0 };
+impl Stub {
+    fn attach(Socket(path): &Socket, limit: Duration) -> Result<Stub> {
+        let client = packets::Client::connect(path, limit).map_err(|e| wrong(format_args!("{}: {e}", path.display())))?;
+        let mut stub = Stub { client, packet: 0 };
         // QEMU tells a new client that it has stopped the machine, unasked.
-        let mut features = client.ask("qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+")?;
+        let mut features = stub.ask("qSupported:multiprocess+;swbreak+;hwbreak+;vContSupported+")?;
         while features.starts_with('T') {
-            features = client.receive()?;
+            features = stub.client.receive().map_err(wrong)?;
         }
         let size = features.split(';').find_map(|f| f.strip_prefix("PacketSize=")).and_then(|n| u64::from_str_radix(n, 16).ok());
-        client.packet = size.ok_or_else(|| wrong(format_args!("no PacketSize: {features}")))?;
-        client.ask("QStartNoAckMode")?;
-        client.ask("?")?;
-        Ok(client)
+        stub.packet = size.ok_or_else(|| wrong(format_args!("no PacketSize: {features}")))?;
+        stub.client.start_no_ack_mode().map_err(wrong)?;
+        stub.ask("?")?;
+        Ok(stub)
     }
 
-    /// The answer to a packet, which is acknowledged, so that it does not matter whether that is wanted.
+    /// The answer to a packet.
     fn ask(&mut self, body: &str) -> Result<String> {
-        let sum = body.bytes().fold(0u8, |sum, byte| sum.wrapping_add(byte));
-        self.stream.write_all(format!("${body}#{sum:02x}").as_bytes()).map_err(wrong)?;
-        self.receive()
+        self.client.ask(body).map_err(wrong)
     }
-
-    /// The body of the next packet, with runs written out.
-    fn receive(&mut self) -> Result<String> {
-        loop {
-            if let Some(start) = self.rest.iter().position(|byte| *byte == b'$')
-                && let Some(length) = self.rest[start..].iter().position(|byte| *byte == b'#')
-                && self.rest.len() >= start + length + 3
-            {
-                let answer = expand(&self.rest[start + 1..start + length]);
-                self.rest.drain(..start + length + 3);
-                self.stream.write_all(b"+").map_err(wrong)?;
-                return Ok(answer);
-            }
-            let mut more = [0; 1 << 16];
-            match self.stream.read(&mut more).map_err(wrong)? {
-                0 => return Err(wrong("the stub hung up")),
-                n => self.rest.extend_from_slice(&more[..n]),
-            }
-        }
-    }
-}
-
-/// Writes out what `X*n` shortens.
-fn expand(body: &[u8]) -> String {
-    let mut out: Vec<u8> = Vec::with_capacity(body.len());
-    let mut bytes = body.iter();
-    while let Some(&byte) = bytes.next() {
-        match (byte, out.last().copied()) {
-            (b'*', Some(last)) => {
-                let n = bytes.next().map_or(0, |n| usize::from(n.saturating_sub(29)));
-                out.extend(std::iter::repeat_n(last, n));
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn runs_of_digits_are_written_out() {
-        assert_eq!(expand(b"0* 1"), "00001");
-        assert_eq!(expand(b"*a"), "*a");
-    }
 
     #[test]
     fn the_socket_is_asked_for_where_a_case_needs_it() {

@@ -5,7 +5,8 @@
 //! image of them. The cache is `.guests` in the workspace, or the directory that the environment
 //! variable `PROTEUS_GUESTS` names. [`table::guests`] gives one row for each guest.
 //!
-//! The boot tests and `tools/bench` drive what they start through [`console::Console`].
+//! The boot tests and `tools/bench` drive what they start through [`console::Console`], and debug it
+//! through [`packets::Client`].
 #![forbid(unsafe_code)]
 
 mod apt;
@@ -17,6 +18,7 @@ mod initramfs;
 pub mod kvm_host;
 mod linux;
 mod modules;
+pub mod packets;
 mod programs;
 mod rootfs;
 mod sources;
