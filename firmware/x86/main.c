@@ -168,6 +168,10 @@ static void run(char *line)
 		test_level();
 	else if (same(word, "lapic"))
 		test_lapic(n);
+	else if (same(word, "msi"))
+		test_msi(n);
+	else if (same(word, "kick"))
+		test_kick(n);
 	else if (same(word, "smp"))
 		test_smp();
 	else if (same(word, "write"))

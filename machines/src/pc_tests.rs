@@ -137,6 +137,9 @@ fn functions_are_in_their_slots() {
         assert_eq!(pci(&m, slot, function, 0), id, "{slot}.{function}");
     }
     assert_eq!((pci(&m, 3, 0, 0) & 0xffff, pci(&m, 7, 0, 0) & 0xffff, pci(&m, 4, 0, 0)), (0x1af4, 0x1af4, 0xffff_ffff));
+    let word = |at: u64| pci(&m, 3, 0, at & !3) >> (8 * (at & 3));
+    let capabilities = std::iter::successors(Some(word(0x34) & 0xff), |at| Some(word(at + 1) & 0xff)).take_while(|at| *at != 0);
+    assert_eq!(capabilities.map(|at| word(at) & 0xff).collect::<Vec<_>>(), [9, 9, 9, 9, 9, 0x11], "virtio's, and MSI-X");
     // Firmware takes system management mode for set up.
     assert_eq!(pci(&m, 1, 3, 0x58) >> 24, 2);
 }

@@ -158,6 +158,7 @@ impl Wiring {
             if device.ty.properties.iter().any(|p| p.name == "guest-big-endian") {
                 props.set_text("guest-big-endian", if self.big_endian { "on" } else { "off" })?;
             }
+            self.board_messages(device.ty, &mut props)?;
             let id = self.b.device(device.ty, &name, props)?;
             self.function(id, slot, 0)?;
             // Functions of one device have their interrupt at INTA.
@@ -169,6 +170,16 @@ impl Wiring {
             }
         }
         Ok(())
+    }
+
+    /// On a board that takes no interrupt messages a function has no MSI-X.
+    fn board_messages(&self, ty: &DeviceType, props: &mut Props) -> Result<(), BoardError> {
+        let Some(decl) = ty.properties.iter().find(|p| p.name == "vectors").filter(|_| !self.b.takes_messages()) else { return Ok(()) };
+        let wanted = props.u64(decl.name);
+        if wanted != 0 && props.get(decl.name) != Props::new(ty).get(decl.name) {
+            return Err(refuse(format!("-device {}: vectors={wanted}: the {} board takes no interrupt messages; leave it out", ty.name, self.board)));
+        }
+        Ok(props.set_text(decl.name, "0")?)
     }
 
     /// A name for a device of the user, who knows nothing of those that the board's own parts have.

@@ -66,6 +66,24 @@ fn local_apic_timer_in_halt_and_in_a_spin() {
     tests("LAPIC timer", "1", &[("lapic 0", 1), ("lapic 1", 1)]);
 }
 
+/// Messages of a PCI function: its DMA stores reach the core, in HLT and in a spin.
+#[test]
+fn messages_of_a_pci_function_in_halt_and_in_a_spin() {
+    if !has("MSI-X", &[]) {
+        return;
+    }
+    let mut console = start_on("pc", &["-smp", "2", "-device", "virtio-rng-pci"]);
+    for line in ["msi 1", "msi 0", "msi 1"] {
+        passes(&mut console, line, 2);
+    }
+    // Without vectors there is no MSI-X to be found.
+    ends(console, 3);
+    let mut console = start_on("pc", &["-device", "virtio-rng-pci,vectors=0"]);
+    let answer = ask(&mut console, "msi 0");
+    assert!(answer.contains("message of a PCI function in a spin: FAILED"), "{answer}");
+    ends(console, 3);
+}
+
 #[test]
 fn second_core_by_init_and_sipi() {
     tests("two cores", "2", &[("smp", 2), ("pit 1", 1), ("ring3", 1)]);

@@ -136,6 +136,11 @@ impl MachineBuilder {
         self
     }
 
+    /// Whether the machine takes interrupt messages.
+    pub fn takes_messages(&self) -> bool {
+        self.messages.is_some()
+    }
+
     /// A core's lines, which exist before the machine is built.
     pub fn core_lines(&self, core: CoreId) -> Option<Arc<CoreLines>> {
         self.cores.get(usize::from(core.0)).cloned()

@@ -61,6 +61,9 @@ pub trait VirtioDevice: State + Send {
     /// Class code of its PCI function: base class, sub-class, programming interface.
     const PCI_CLASS: u32;
 
+    /// MSI-X vectors that its PCI function has unless the user wants others.
+    fn vectors(props: &Props) -> u64;
+
     /// Most entries of each queue.
     fn queues(&self) -> Vec<u16>;
 
