@@ -102,7 +102,8 @@ void test_ioapic(int halt)
 	pit(100);
 	ioapic(0x10 + 2 * 2 + 1, lapic_read(0x20) & 0xff000000);
 	ioapic(0x10 + 2 * 2, VECTOR_EDGE);
-	int ok = (ioapic_read(1) & 0xff) == 0x20 && wait_for(VECTOR_EDGE, 5, halt);
+	u8 version = ioapic_read(1);
+	int ok = (version == 0x20 || version == 0x11) && wait_for(VECTOR_EDGE, 5, halt);
 	ioapic(0x10 + 2 * 2, 0x10000);
 	result(halt ? "message of the IOAPIC in halt" : "message of the IOAPIC in a spin", ok);
 }

@@ -8,7 +8,7 @@ use proteus_devices::pci::parse_address;
 use proteus_model::{CharPort, DeviceId, DeviceType, MachineBuilder, PropError, Props, WindowKind};
 
 use crate::built::HostPort;
-use crate::config::{Backend, IdeDrive, PlugIn};
+use crate::config::{Backend, IdeDrive, Interrupts, PlugIn};
 use crate::error::{BoardError, refuse};
 
 /// An ISA device: name, type, windows and their ports, outputs and their interrupts.
@@ -23,6 +23,8 @@ pub(crate) struct Wiring {
     pub board: &'static str,
     /// Interrupt controllers, and the input that each has for the timer's interrupt 0.
     pub controllers: Vec<(DeviceId, usize)>,
+    /// Whether these are the board's.
+    pub interrupts: Interrupts,
     /// Byte order of the processor.
     pub big_endian: bool,
     pub ports: Vec<HostPort>,
@@ -81,6 +83,9 @@ impl Wiring {
 
     /// Wires an output to an interrupt of all controllers.
     pub fn interrupt(&mut self, id: DeviceId, output: (&str, usize), irq: usize) -> Result<(), BoardError> {
+        if self.interrupts == Interrupts::Outside {
+            self.b.wire_outside(id, output, irq)?;
+        }
         for (controller, timer) in self.controllers.clone() {
             self.b.wire(id, output, controller, ("irq", if irq == 0 { timer } else { irq }))?;
         }

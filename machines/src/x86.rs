@@ -6,7 +6,7 @@ use std::ops::Range;
 use proteus_model::{CoreId, Line, WindowKind};
 
 use crate::built::{Cores, X86Cores, X86Entry};
-use crate::config::PlugIn;
+use crate::config::{Interrupts, PlugIn};
 use crate::error::{BoardError, refuse};
 use crate::wiring::{IsaPart, Wiring};
 
@@ -26,6 +26,7 @@ const ACKNOWLEDGE: u64 = 0x1_0000_0000;
 /// Input of the I/O APIC for the timer's interrupt 0.
 const TIMER_INPUT: usize = 2;
 const PIC: IsaPart = ("pic", "i8259-pair", &[("master", 0x20), ("slave", 0xa0), ("elcr", 0x4d0), ("inta", ACKNOWLEDGE)], &[]);
+const PIT: IsaPart = ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], &[("out0", 0)]);
 /// Name of the ISA bus, which `-device bus=` may give.
 const ISA_BUS: &str = "isa.0";
 
@@ -35,13 +36,17 @@ pub(crate) fn is_isa(device: &PlugIn) -> bool {
 }
 
 impl Wiring {
-    /// The PICs and the I/O APIC.
+    /// The PICs, the I/O APIC and the interval timer, where they are the board's.
     pub fn x86_interrupts(&mut self) -> Result<(), BoardError> {
+        if self.interrupts == Interrupts::Outside {
+            return Ok(());
+        }
         let pic = self.isa(&PIC)?;
         self.b.wire_core(pic, ("intr", 0), CoreId(0), Line::IRQ)?;
         let io_apic = self.device("ioapic", "ioapic", Ok)?;
         self.b.place(io_apic, "regs", IO_APIC)?;
         self.controllers = vec![(pic, 0), (io_apic, TIMER_INPUT)];
+        self.isa(&PIT)?;
         Ok(())
     }
 
@@ -71,7 +76,8 @@ pub(crate) fn loaded_entry(entries: &[(usize, u64)]) -> Result<Option<X86Entry>,
 }
 
 /// The cores of a board with [`Wiring::x86_interrupts`].
-pub(crate) fn cores(count: usize, entry: Option<X86Entry>) -> Cores {
+pub(crate) fn cores(count: usize, entry: Option<X86Entry>, interrupts: Interrupts) -> Cores {
     let apic_ids = (0..count as u32).collect();
-    Cores::X86(X86Cores { apic_ids, entry, acknowledge_port: Some(ACKNOWLEDGE), end_of_interrupt: Some(END_OF_INTERRUPT) })
+    let of_board = |at| (interrupts == Interrupts::Board).then_some(at);
+    Cores::X86(X86Cores { apic_ids, entry, acknowledge_port: of_board(ACKNOWLEDGE), end_of_interrupt: of_board(END_OF_INTERRUPT), interrupts })
 }

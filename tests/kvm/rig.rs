@@ -48,7 +48,10 @@ pub fn has(test: &str, capabilities: &[&str]) -> bool {
 /// The program with our guest on a machine.
 pub fn command_on(machine: &str, words: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["-M", machine, "-accel", "kvm", "-m", "32", "-display", "none", "-serial", "stdio", "-device", "isa-debug-exit"]);
+    if !words.contains(&"-accel") {
+        command.args(["-accel", "kvm"]);
+    }
+    command.args(["-M", machine, "-m", "32", "-display", "none", "-serial", "stdio", "-device", "isa-debug-exit"]);
     command.arg("-bios").arg(file("firmware/x86/proteus-x86.bin")).args(words);
     command
 }

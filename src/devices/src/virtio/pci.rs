@@ -8,11 +8,11 @@
 //! data (features not offered).
 
 use proteus_model::{
-    AccessRule, BusFault, Device, DeviceType, Event, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, RegisterInfo, Reset, Services, State,
-    Width, Window, WindowDecl, WindowKind, WindowSize, check_register_read, check_register_write, find_register, registers,
+    AccessRule, BusFault, Device, DeviceType, Doorbell, Event, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, RegisterInfo, Reset, Services,
+    State, Width, Window, WindowDecl, WindowKind, WindowSize, check_register_read, check_register_write, find_register, registers,
 };
 
-use super::{ByteOrder, Core, Interfaces, QueueSetup, Raised, VirtioDevice};
+use super::{ByteOrder, Core, IOEVENTFD, Interfaces, QueueSetup, Raised, VirtioDevice};
 use crate::pci::{ADDR, Bar, BarKind, CONFIG, Function, Header, INTX, MAX_VECTORS, msix_window_len, parse_address};
 
 registers! {
@@ -125,6 +125,7 @@ pub const PROPERTIES: &[PropertyDecl] = &[
         PropertyDefault::Bool(false),
         "Is the guest's, and so the legacy interface's, byte order big-endian? The board says",
     ),
+    IOEVENTFD,
     ADDR,
 ];
 
@@ -579,6 +580,20 @@ impl<D: VirtioDevice> Device for Pci<D> {
     fn reset(&mut self, _: &mut dyn Services, _: Reset) {
         self.reset_state();
         self.core.common.isolated = !self.function.bus_master();
+    }
+
+    fn doorbells(&self) -> Vec<Doorbell> {
+        let (common, mut all) = (&self.core.common, vec![]);
+        for n in common.doorbells() {
+            let (value, width) = (n as u64, Width::B2);
+            if common.interfaces != Interfaces::Legacy {
+                all.push(Doorbell { window: MODERN_WINDOW, at: NOTIFY + value * u64::from(NOTIFY_MULTIPLIER), width, value, exact: false });
+            }
+            if common.interfaces != Interfaces::Modern {
+                all.push(Doorbell { window: LEGACY_WINDOW, at: LEGACY_QUEUE_NOTIFY, width, value, exact: true });
+            }
+        }
+        all
     }
 
     fn ready(&self, port: usize) -> usize {

@@ -219,6 +219,32 @@ fn properties_that_cannot_be_are_refused_by_name() {
     }
 }
 
+/// Notifications are doorbells, each of its queue, unless the user does not want that.
+#[test]
+fn a_doorbell_is_a_notification() {
+    use proteus_model::HostEventKind::Doorbell;
+    for flavour in crate::virtio::driver::PLAIN {
+        let mut d = Driver::new(TYPES, &[DRIVE, ("num-queues", "2")], flavour, 0);
+        let bells = d.bench.machine.doorbells();
+        assert_eq!(bells.len(), if flavour.pci { 4 } else { 2 }, "{flavour:?}");
+        for bell in bells {
+            // Of a transitional function each queue has two.
+            let queue = if flavour.pci { bell.number / 2 } else { bell.number };
+            d.add(queue, &[&[0; 16]], &[512, 1]);
+            d.add(1 - queue, &[&[0; 16]], &[512, 1]);
+            d.bench.deliver(Doorbell { number: bell.number });
+            assert!(d.used(queue).is_some() && d.used(1 - queue).is_none(), "{flavour:?} {bell:?}");
+            d.notify(1 - queue);
+            assert!(d.used(1 - queue).is_some());
+        }
+        assert_eq!(d.bench.machine.counters().guest_errors, 0);
+        let d = Driver::unstarted(TYPES, &[DRIVE, ("ioeventfd", "off")], flavour);
+        assert_eq!(d.bench.machine.doorbells(), []);
+    }
+    let d = Driver::unstarted(TYPES, &[DRIVE, ("num-queues", "1024"), ("disable-legacy", "on")], PCI_MODERN);
+    assert_eq!(d.bench.machine.doorbells().len(), 64, "each takes a file of the host's");
+}
+
 const CONTROL: u64 = 2;
 const MSIX_ENABLE: u64 = 1 << 15;
 
