@@ -68,6 +68,7 @@ const USES: &[(&str, &[&str], &str)] = &[
 const OUTSIDE: &[(&str, &[&str], &str)] = &[
     ("cranelift", &["proteus-translator"], "an edit elsewhere must not rebuild the code generator's users, nor a change of generator touch a target"),
     ("kvm-", &["proteus-kvm"], "an accelerator is one crate"),
+    ("vmm-sys-util", &["proteus-kvm"], "its files are what KVM's calls take"),
     ("clap", &["proteus-cli", "proteus-guests", "proteus-bench"], "nothing below the command line reads options"),
     ("rustix", &["proteus-ram", "proteus-translator", "proteus-host", "proteus-cli"], "the host is reached by back ends, guest memory and the code arena only"),
 ];

@@ -27,6 +27,13 @@ static inline u16 inw(u16 port)
 	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
 	return value;
 }
+static inline void outl(u16 port, u32 value) { __asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port)); }
+static inline u32 inl(u16 port)
+{
+	u32 value;
+	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
 static inline u64 rdtsc(void)
 {
 	u32 low, high;
@@ -64,6 +71,12 @@ void test_level(void);
 void test_lapic(int halt);
 void test_smp(void);
 void second(void);
+int wait_for(u64 vector, u64 n, int halt);
+void lapic_on(void);
+
+/* msi.c */
+void test_msi(int halt);
+void test_kick(u64 n);
 
 /* user.c */
 void test_ring3(void);

@@ -52,7 +52,7 @@ static void test_mmio(void)
 	*mmio(0xfec00000) = 1;
 	u32 version = *mmio(0xfec00010);
 	u32 nothing = *mmio(0xfd000000);
-	result("memory-mapped registers", magic == 0x74726976 && (version & 0xff) == 0x20 && nothing == 0xffffffff);
+	result("memory-mapped registers", magic == 0x74726976 && ((version & 0xff) == 0x20 || (version & 0xff) == 0x11) && nothing == 0xffffffff);
 }
 
 static void test_rom(void)
@@ -168,6 +168,10 @@ static void run(char *line)
 		test_level();
 	else if (same(word, "lapic"))
 		test_lapic(n);
+	else if (same(word, "msi"))
+		test_msi(n);
+	else if (same(word, "kick"))
+		test_kick(n);
 	else if (same(word, "smp"))
 		test_smp();
 	else if (same(word, "write"))

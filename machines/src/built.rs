@@ -8,7 +8,7 @@ use proteus_loader::fdt::{Chosen, FdtError, Tree};
 use proteus_model::{DeviceId, HostEvent, HostEventKind, Machine, Mapping};
 
 use crate::boot::Load;
-use crate::config::Seeds;
+use crate::config::{Interrupts, Seeds};
 use crate::error::{BoardError, refuse};
 
 /// Bytes behind the device tree that are counted as its own, so that firmware can edit it in place.
@@ -59,6 +59,8 @@ pub struct X86Cores {
     /// The address of the EOI register of the I/O APIC, which takes the vector of a level-triggered
     /// interrupt that has ended.
     pub end_of_interrupt: Option<u64>,
+    /// Whose the interrupt controllers beside the local APICs are, and the interval timer.
+    pub interrupts: Interrupts,
 }
 
 /// The state in which a boot program would enter a kernel: flat segments, interrupts off.

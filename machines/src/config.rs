@@ -195,6 +195,17 @@ pub struct PlugIn {
     pub backends: Vec<(String, Backend)>,
 }
 
+/// Whose the interrupt controllers and the interval timer of a PC are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interrupts {
+    /// The board's: devices of the machine.
+    #[default]
+    Board,
+    /// Of those who execute the cores. The machine's lines that end outside are the interrupts of the
+    /// ISA bus, by number.
+    Outside,
+}
+
 /// Everything a board is built from.
 pub struct BoardConfig {
     /// `-machine`: the properties that are the board's, as given.
@@ -205,6 +216,8 @@ pub struct BoardConfig {
     pub cores: usize,
     /// Bytes of memory.
     pub memory: u64,
+    /// Whose the interrupt controllers are, where there is a choice.
+    pub interrupts: Interrupts,
     /// `-kernel`.
     pub kernel: Option<Kernel>,
     /// `-initrd`.
@@ -256,6 +269,7 @@ impl BoardConfig {
             cpu,
             cores,
             memory,
+            interrupts: Interrupts::Board,
             kernel: None,
             initrd: None,
             command_line: None,

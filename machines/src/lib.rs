@@ -31,7 +31,9 @@ mod wiring;
 mod x86;
 
 pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart, X86Cores, X86Entry};
-pub use config::{Backend, BoardConfig, BoardProperty, Choices, Cpu, DriveInterface, Firmware, IdeDrive, LoaderContents, LoaderItem, PlugIn, Seeds};
+pub use config::{
+    Backend, BoardConfig, BoardProperty, Choices, Cpu, DriveInterface, Firmware, IdeDrive, Interrupts, LoaderContents, LoaderItem, PlugIn, Seeds,
+};
 pub use error::BoardError;
 pub use proteus_loader::Architecture;
 

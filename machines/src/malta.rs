@@ -22,7 +22,7 @@ use proteus_model::{BlockPort, CharPort, CoreId, DeviceId, Line, MachineBuilder}
 use crate::Board;
 use crate::boot::{self, Memory};
 use crate::built::{BuiltBoard, Cores, MipsCores, MipsStart, Mirror};
-use crate::config::{Backend, BoardConfig, Chosen, DriveInterface, IdeDrive};
+use crate::config::{Backend, BoardConfig, Chosen, DriveInterface, IdeDrive, Interrupts};
 use crate::error::{BoardError, refuse};
 use crate::malta_boot::{self, Given, RESET_VECTOR, REVISION, REVISION_AT, SWAPPED, extended, physical, word};
 use crate::wiring::{Controller, IsaPart, PciBus, SLOTS, Wiring};
@@ -329,7 +329,7 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let mut b = MachineBuilder::new(MALTA.name, config.cores);
     b.clock(config.clock).entropy(config.entropy).wall_clock(config.wall_clock);
     memory(&mut b, size)?;
-    let mut w = Wiring { b, board: MALTA.name, controllers: vec![], big_endian, ports: vec![] };
+    let mut w = Wiring { b, board: MALTA.name, interrupts: Interrupts::Board, controllers: vec![], big_endian, ports: vec![] };
     let pic = w.isa(&PIC)?;
     w.b.wire_core(pic, ("intr", 0), CoreId(0), SOUTH_BRIDGE_LINE)?;
     w.controllers.push(Controller { id: pic, timer: 0, inputs: 16 });

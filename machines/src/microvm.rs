@@ -46,7 +46,6 @@ const LARGEST_FIRMWARE: u64 = 16 * MIB;
 const SHADOW: u64 = 128 << 10;
 const PAGE: u64 = 0x1000;
 
-const PIT: IsaPart = ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], &[("out0", 0)]);
 const RTC: IsaPart = ("rtc", "mc146818rtc", &[("regs", 0x70)], &[("irq", 8)]);
 const SERIAL: IsaPart = ("serial0", "isa-serial", &[("regs", 0x3f8)], &[("irq", 4)]);
 
@@ -259,11 +258,9 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let mut b = MachineBuilder::new(MICROVM.name, config.cores);
     b.clock(config.clock).entropy(config.entropy).wall_clock(config.wall_clock).messages(MESSAGES);
     memory(&mut b, size, firmware)?;
-    let mut w = Wiring { b, board: MICROVM.name, controllers: vec![], big_endian: false, ports: vec![] };
+    let mut w = Wiring { b, board: MICROVM.name, interrupts: config.interrupts, controllers: vec![], big_endian: false, ports: vec![] };
     w.x86_interrupts()?;
-    for part in [&PIT, &RTC] {
-        w.isa(part)?;
-    }
+    w.isa(&RTC)?;
     if chosen.on("isa-serial") {
         let id = w.isa(&SERIAL)?;
         w.serial(id, SERIAL.0, config.serials.pop().flatten())?;
@@ -277,5 +274,6 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let Wiring { b, ports, .. } = w;
     let machine = b.build()?;
     let power_key = events.and_then(|id| machine.input_pin(id, "power-button", 0).map(|pin| (id, pin)));
-    Ok(BuiltBoard { machine, ports, cores: x86::cores(config.cores, entry), dtb: None, loads, mirrors: vec![], seed_digits: None, power_key })
+    let cores = x86::cores(config.cores, entry, config.interrupts);
+    Ok(BuiltBoard { machine, ports, cores, dtb: None, loads, mirrors: vec![], seed_digits: None, power_key })
 }

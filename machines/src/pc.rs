@@ -44,7 +44,6 @@ const LARGEST_FIRMWARE: u64 = 16 * MIB;
 const NARROW_PORTS: u64 = 0x2_0000_0000;
 const RTC: IsaPart = ("rtc", "mc146818rtc", &[("regs", 0x70)], &[("irq", 8)]);
 const ISA: &[IsaPart] = &[
-    ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], &[("out0", 0)]),
     ("i8042", "i8042", &[("data", 0x60), ("command", 0x64)], &[("keyboard", 1), ("mouse", 12)]),
     ("pvpanic", "pvpanic", &[("regs", pc_firmware::PVPANIC)], &[]),
 ];
@@ -247,7 +246,7 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     b.clock(clock).wall_clock(config.wall_clock).messages(MESSAGES);
     b.entropy(std::mem::replace(&mut config.entropy, proteus_model::EntropySource::Seeded(0)));
     memory(&mut b, size, rom)?;
-    let mut w = Wiring { b, board: PC.name, controllers: vec![], big_endian: false, ports: vec![] };
+    let mut w = Wiring { b, board: PC.name, interrupts: config.interrupts, controllers: vec![], big_endian: false, ports: vec![] };
     w.x86_interrupts()?;
     let (bridge, pm) = w.pc_bridges(&mut config)?;
     w.isa_with(&FW_CFG, |mut p| {
@@ -268,5 +267,14 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let Wiring { b, ports, .. } = w;
     let machine = b.build()?;
     let power_key = machine.input_pin(pm, "power-button", 0).map(|pin| (pm, pin));
-    Ok(BuiltBoard { machine, ports, cores: x86::cores(config.cores, entry), dtb: None, loads, mirrors: vec![], seed_digits: None, power_key })
+    Ok(BuiltBoard {
+        machine,
+        ports,
+        cores: x86::cores(config.cores, entry, config.interrupts),
+        dtb: None,
+        loads,
+        mirrors: vec![],
+        seed_digits: None,
+        power_key,
+    })
 }

@@ -137,6 +137,9 @@ fn functions_are_in_their_slots() {
         assert_eq!(pci(&m, slot, function, 0), id, "{slot}.{function}");
     }
     assert_eq!((pci(&m, 3, 0, 0) & 0xffff, pci(&m, 7, 0, 0) & 0xffff, pci(&m, 4, 0, 0)), (0x1af4, 0x1af4, 0xffff_ffff));
+    let word = |at: u64| pci(&m, 3, 0, at & !3) >> (8 * (at & 3));
+    let capabilities = std::iter::successors(Some(word(0x34) & 0xff), |at| Some(word(at + 1) & 0xff)).take_while(|at| *at != 0);
+    assert_eq!(capabilities.map(|at| word(at) & 0xff).collect::<Vec<_>>(), [9, 9, 9, 9, 9, 0x11], "virtio's, and MSI-X");
     // Firmware takes system management mode for set up.
     assert_eq!(pci(&m, 1, 3, 0x58) >> 24, 2);
 }
@@ -173,6 +176,41 @@ fn pci_interrupts_reach_both_controllers() {
     m.clock().set(m.clock().now() + 1_000_000);
     m.run_alarms(m.clock().now());
     assert!(sent.lock().contains(&(0xfee0_0000, 0x30)));
+}
+
+/// Where the interrupt controllers are not the board's, its interrupts are lines that end outside.
+#[test]
+fn interrupts_go_outside_where_the_controllers_are() {
+    let sent = Arc::new(Mutex::new(vec![]));
+    for (name, chips) in [("pc", ["pic", "ioapic", "pit"]), ("microvm", ["pic", "ioapic", "pit"])] {
+        let mut c = config(64 * MIB, 1);
+        c.interrupts = Interrupts::Outside;
+        let board = (find(name).unwrap().build)(c).map_err(|e| e.to_string()).unwrap();
+        let m = board.machine;
+        for chip in chips {
+            assert!(m.device(chip).is_none(), "{name}: {chip}");
+        }
+        let Cores::X86(cores) = board.cores else { panic!("{name}") };
+        assert_eq!((cores.acknowledge_port, cores.end_of_interrupt, cores.interrupts), (None, None, Interrupts::Outside));
+        let to = sent.clone();
+        m.set_line_sink(Box::new(move |line, level| to.lock().push((line, level))));
+        // The clock's periodic interrupt.
+        for (at, value) in [(0xa, 0x26), (0xb, 0x42)] {
+            outp(&m, 0x70, Width::B1, at);
+            outp(&m, 0x71, Width::B1, value);
+        }
+        m.clock().set(m.clock().now() + 1_000_000_000);
+        m.run_alarms(m.clock().now());
+        assert_eq!(std::mem::take(&mut *sent.lock()).first(), Some(&(8, true)), "{name}");
+        if name == "pc" {
+            set_pci(&m, 1, 0, 0x62, Width::B1, 11);
+            let bridge = m.device("piix3").unwrap();
+            let pin = m.input_pin(bridge, "pirq", 2).unwrap();
+            m.drive_input(bridge, pin, true);
+            m.drive_input(bridge, pin, false);
+            assert_eq!(std::mem::take(&mut *sent.lock()), [(11, true), (11, false)]);
+        }
+    }
 }
 
 #[test]

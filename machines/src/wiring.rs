@@ -8,7 +8,7 @@ use proteus_devices::pci::parse_address;
 use proteus_model::{CharPort, DeviceId, DeviceType, MachineBuilder, PropError, Props, WindowKind};
 
 use crate::built::HostPort;
-use crate::config::{Backend, IdeDrive, PlugIn};
+use crate::config::{Backend, IdeDrive, Interrupts, PlugIn};
 use crate::error::{BoardError, refuse};
 
 /// An ISA device: name, type, windows and their ports, outputs and their interrupts.
@@ -23,6 +23,8 @@ pub(crate) struct Wiring {
     pub board: &'static str,
     /// Interrupt controllers of the ISA bus.
     pub controllers: Vec<Controller>,
+    /// Whether these are the board's.
+    pub interrupts: Interrupts,
     /// Byte order of the processor.
     pub big_endian: bool,
     pub ports: Vec<HostPort>,
@@ -91,6 +93,9 @@ impl Wiring {
 
     /// Wires an output to an interrupt of all controllers that have it.
     pub fn interrupt(&mut self, id: DeviceId, output: (&str, usize), irq: usize) -> Result<(), BoardError> {
+        if self.interrupts == Interrupts::Outside {
+            self.b.wire_outside(id, output, irq)?;
+        }
         for c in self.controllers.iter().filter(|c| irq < c.inputs) {
             self.b.wire(id, output, c.id, ("irq", if irq == 0 { c.timer } else { irq }))?;
         }
@@ -168,6 +173,7 @@ impl Wiring {
             if device.ty.properties.iter().any(|p| p.name == "guest-big-endian") {
                 props.set_text("guest-big-endian", if self.big_endian { "on" } else { "off" })?;
             }
+            self.board_messages(device.ty, &mut props)?;
             let id = self.b.device(device.ty, &name, props)?;
             self.function(id, slot, 0)?;
             // Functions of one device have their interrupt at INTA.
@@ -179,6 +185,16 @@ impl Wiring {
             }
         }
         Ok(())
+    }
+
+    /// On a board that takes no interrupt messages a function has no MSI-X.
+    fn board_messages(&self, ty: &DeviceType, props: &mut Props) -> Result<(), BoardError> {
+        let Some(decl) = ty.properties.iter().find(|p| p.name == "vectors").filter(|_| !self.b.takes_messages()) else { return Ok(()) };
+        let wanted = props.u64(decl.name);
+        if wanted != 0 && props.get(decl.name) != Props::new(ty).get(decl.name) {
+            return Err(refuse(format!("-device {}: vectors={wanted}: the {} board takes no interrupt messages; leave it out", ty.name, self.board)));
+        }
+        Ok(props.set_text(decl.name, "0")?)
     }
 
     /// A name for a device of the user, who knows nothing of those that the board's own parts have.

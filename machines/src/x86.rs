@@ -8,7 +8,7 @@ use proteus_loader::acpi::{self, Apics, Files, IsaDevice};
 use proteus_model::{CoreId, Line, WindowKind};
 
 use crate::built::{Cores, X86Cores, X86Entry};
-use crate::config::{BoardConfig, PlugIn};
+use crate::config::{BoardConfig, Interrupts, PlugIn};
 use crate::error::{BoardError, refuse};
 use crate::wiring::{Controller, IsaPart, Wiring};
 
@@ -30,6 +30,7 @@ const TIMER_INPUT: usize = 2;
 /// The firmware configuration device.
 pub(crate) const FW_CFG: IsaPart = ("fw_cfg", "fw-cfg-io", &[("control", 0x510), ("dma", 0x514)], &[]);
 const PIC: IsaPart = ("pic", "i8259-pair", &[("master", 0x20), ("slave", 0xa0), ("elcr", 0x4d0), ("inta", ACKNOWLEDGE)], &[]);
+const PIT: IsaPart = ("pit", "i8254", &[("regs", 0x40), ("control-b", 0x61)], &[("out0", 0)]);
 /// Name of the ISA bus, which `-device bus=` may give.
 const ISA_BUS: &str = "isa.0";
 
@@ -39,13 +40,17 @@ pub(crate) fn is_isa(device: &PlugIn) -> bool {
 }
 
 impl Wiring {
-    /// The PICs and the I/O APIC.
+    /// The PICs, the I/O APIC and the interval timer, where they are the board's.
     pub fn x86_interrupts(&mut self) -> Result<(), BoardError> {
+        if self.interrupts == Interrupts::Outside {
+            return Ok(());
+        }
         let pic = self.isa(&PIC)?;
         self.b.wire_core(pic, ("intr", 0), CoreId(0), Line::IRQ)?;
         let io_apic = self.device("ioapic", "ioapic", Ok)?;
         self.b.place(io_apic, "regs", IO_APIC)?;
         self.controllers = vec![Controller { id: pic, timer: 0, inputs: 16 }, Controller { id: io_apic, timer: TIMER_INPUT, inputs: 24 }];
+        self.isa(&PIT)?;
         Ok(())
     }
 
@@ -103,7 +108,8 @@ pub(crate) fn apics(count: usize) -> Apics {
 }
 
 /// The cores of a board with [`Wiring::x86_interrupts`].
-pub(crate) fn cores(count: usize, entry: Option<X86Entry>) -> Cores {
+pub(crate) fn cores(count: usize, entry: Option<X86Entry>, interrupts: Interrupts) -> Cores {
     let apic_ids = (0..count as u32).collect();
-    Cores::X86(X86Cores { apic_ids, entry, acknowledge_port: Some(ACKNOWLEDGE), end_of_interrupt: Some(END_OF_INTERRUPT) })
+    let of_board = |at| (interrupts == Interrupts::Board).then_some(at);
+    Cores::X86(X86Cores { apic_ids, entry, acknowledge_port: of_board(ACKNOWLEDGE), end_of_interrupt: of_board(END_OF_INTERRUPT), interrupts })
 }

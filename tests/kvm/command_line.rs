@@ -24,6 +24,8 @@ fn accelerators_by_name_and_in_lists() {
         &["-M", "microvm", "-accel", "kvm"],
         &["-M", "microvm", "-accel", "kvm,kernel-irqchip=split"],
         &["-M", "microvm,kernel-irqchip=split"],
+        &["-M", "microvm,kernel-irqchip=on"],
+        &["-M", "pc", "-accel", "kvm,kernel-irqchip=on"],
         &["-M", "microvm,accel=kvm:tcg"],
         &["-M", "microvm,accel=tcg:kvm"],
         &["-M", "microvm", "-accel", "hvf", "-accel", "kvm", "-accel", "tcg"],
@@ -46,8 +48,8 @@ fn what_cannot_be_is_refused_by_name() {
     let bios = bios.to_str().expect("a path");
     for (words, want) in [
         (&["-M", "microvm", "-accel", "tcg"][..], "x86-64 guests need KVM"),
-        (&["-M", "microvm", "-accel", "kvm,kernel-irqchip=on"], "kernel-irqchip=on is not implemented; give split"),
-        (&["-M", "microvm,kernel-irqchip=off"], "kernel-irqchip=off is not implemented"),
+        (&["-M", "microvm,kernel-irqchip=off"], "kernel-irqchip=off is not implemented; give split or on"),
+        (&["-M", "microvm", "-accel", "kvm,kernel-irqchip=some"], "kernel-irqchip is on, off or split, not 'some'"),
         (&["-M", "microvm", "-accel", "kvm,dirty-ring-size=4096"], "'dirty-ring-size' is not implemented"),
         (&["-M", "microvm", "-icount", "shift=0"], "nobody counts them"),
         (&["-M", "microvm", "-cpu", "pentium"], "there is no model 'pentium'"),

@@ -66,6 +66,65 @@ fn local_apic_timer_in_halt_and_in_a_spin() {
     tests("LAPIC timer", "1", &[("lapic 0", 1), ("lapic 1", 1)]);
 }
 
+/// Messages of a PCI function: its DMA stores reach the core, in HLT and in a spin.
+#[test]
+fn messages_of_a_pci_function_in_halt_and_in_a_spin() {
+    if !has("MSI-X", &[]) {
+        return;
+    }
+    let mut console = start_on("pc", &["-smp", "2", "-device", "virtio-rng-pci"]);
+    for line in ["msi 1", "msi 0", "msi 1"] {
+        passes(&mut console, line, 2);
+    }
+    // Without vectors there is no MSI-X to be found.
+    ends(console, 3);
+    let mut console = start_on("pc", &["-device", "virtio-rng-pci,vectors=0"]);
+    let answer = ask(&mut console, "msi 0");
+    assert!(answer.contains("message of a PCI function in a spin: FAILED"), "{answer}");
+    ends(console, 3);
+}
+
+/// The same where the kernel has all interrupt controllers and the timer.
+#[test]
+fn interrupt_controllers_of_the_kernel() {
+    if !has("kernel-irqchip=on", &[]) {
+        return;
+    }
+    let mut console = start(&["-accel", "kvm,kernel-irqchip=on", "-smp", "2"]);
+    for line in ["pit 0", "pit 1", "ioapic 0", "ioapic 1", "level", "lapic 1", "level", "pit 1"] {
+        passes(&mut console, line, 1);
+    }
+    passes(&mut console, "smp", 2);
+    // A reset is theirs too.
+    send(&mut console, "crash");
+    expect(&mut console, "real mode");
+    expect(&mut console, PROMPT);
+    for line in ["pit 1", "ioapic 1", "level"] {
+        passes(&mut console, line, 1);
+    }
+    ends(console, 3);
+    let mut console = start_on("pc", &["-accel", "kvm,kernel-irqchip=on", "-device", "virtio-rng-pci"]);
+    for (line, count) in [("msi 0", 2), ("msi 1", 2), ("level", 1)] {
+        passes(&mut console, line, count);
+    }
+    ends(console, 3);
+}
+
+/// Notifications of a device that the kernel takes, and those that stop the core.
+#[test]
+fn notifications_are_answered_either_way() {
+    if !has("notifications", &[]) {
+        return;
+    }
+    for ioeventfd in ["on", "off"] {
+        let mut console = start_on("pc", &["-device", &format!("virtio-rng-pci,ioeventfd={ioeventfd}")]);
+        let answer = ask(&mut console, "kick 500");
+        assert!(answer.contains("notifications: ok"), "{answer}");
+        eprintln!("figure: ioeventfd={ioeventfd}, 500 notifications: {}", answer.lines().find(|l| l.contains("ticks")).unwrap_or_default());
+        ends(console, 3);
+    }
+}
+
 #[test]
 fn second_core_by_init_and_sipi() {
     tests("two cores", "2", &[("smp", 2), ("pit 1", 1), ("ring3", 1)]);

@@ -51,17 +51,25 @@ pub fn lacks(capability: &str) -> bool {
     kvm_ok().0.lines().any(|l| l.trim_start().starts_with(&format!("lacks {capability}:")))
 }
 
-/// The program with our guest.
-pub fn command(words: &[&str]) -> Command {
+/// The program with our guest on a machine.
+pub fn command_on(machine: &str, words: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(["-M", "microvm", "-accel", "kvm", "-m", "32", "-display", "none", "-serial", "stdio", "-device", "isa-debug-exit"]);
+    if !words.contains(&"-accel") {
+        command.args(["-accel", "kvm"]);
+    }
+    command.args(["-M", machine, "-m", "32", "-display", "none", "-serial", "stdio", "-device", "isa-debug-exit"]);
     command.arg("-bios").arg(file("firmware/x86/proteus-x86.bin")).args(words);
     command
 }
 
 /// Starts it, and waits for the prompt.
 pub fn start(words: &[&str]) -> Console {
-    let mut console = Console::spawn(&mut command(words)).unwrap_or_else(|e| panic!("{e}"));
+    start_on("microvm", words)
+}
+
+/// Starts it on a machine, and waits for the prompt.
+pub fn start_on(machine: &str, words: &[&str]) -> Console {
+    let mut console = Console::spawn(&mut command_on(machine, words)).unwrap_or_else(|e| panic!("{e}"));
     expect(&mut console, PROMPT);
     console
 }

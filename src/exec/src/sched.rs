@@ -160,6 +160,8 @@ impl Workers {
         }
         let mut cpus: Vec<_> = finished.into_iter().collect();
         cpus.sort_by_key(|cpu| cpu.id().0);
+        // Devices stand still too from here on.
+        machine.answer_doorbells();
         machine.clock().pause();
         let outcome = if cpus.len() == lines.len() { outcome } else { Outcome::Broken };
         (cpus, outcome)

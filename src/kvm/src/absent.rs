@@ -31,6 +31,11 @@ impl Host {
         Err(refused())
     }
 
+    /// Whether it has the interrupt controllers of a PC.
+    pub fn has_chips(&self) -> Result<(), Error> {
+        match self.0 {}
+    }
+
     /// What KVM can give of CPUID.
     pub fn supported(&self) -> Result<Vec<proteus_x86::cpuid::Leaf>, Error> {
         match self.0 {}

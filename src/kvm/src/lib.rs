@@ -9,6 +9,8 @@
 //! KVM executes guests of the host's own architecture. There is a back end for x86-64; on other
 //! hosts the crate is there and refuses.
 
+#[cfg(target_arch = "x86_64")]
+mod doorbells;
 mod error;
 #[cfg(target_arch = "x86_64")]
 mod kick;
@@ -25,7 +27,7 @@ mod backend;
 
 pub use backend::{Capability, Host, build};
 #[cfg(target_arch = "x86_64")]
-pub use backend::{Core, Saved, Vm, cores};
+pub use backend::{Core, Saved, SavedChips, Vm, cores};
 pub use error::Error;
 
 use std::sync::Arc;
@@ -49,8 +51,21 @@ pub struct Configuration {
     pub acknowledge_port: Option<u64>,
     /// Where the I/O APIC takes the vector of an interrupt that has ended.
     pub end_of_interrupt: Option<u64>,
+    /// Who has the interrupt controllers beside the local APICs.
+    pub chips: Chips,
     /// Takes a line for people.
     pub report: Report,
+}
+
+/// Who has the interrupt controllers of a PC beside the local APICs, and the interval timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Chips {
+    /// The machine; the kernel has the local APICs only.
+    #[default]
+    Machine,
+    /// The kernel: the PICs, the I/O APIC and the timer. The machine's lines that end outside are the
+    /// interrupts of the ISA bus, and go on to the I/O APIC's inputs as PCs have it.
+    Kernel,
 }
 
 /// Takes a line for people.

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::core_lines::{CoreLines, Line};
 use crate::device::{Device, DeviceType, PortKind, WindowKind};
 use crate::machine::Machine;
+use crate::outside::Doorbell;
 use crate::port::{BlockPort, CharPort, EntropySource, FramePort};
 use crate::property::{PropError, Props};
 use crate::ram::Region;
@@ -55,6 +56,8 @@ pub enum Sink {
     Core(CoreId, Line),
     /// At an input pin (its number) of a device.
     Input(DeviceId, usize),
+    /// At an interrupt controller that is no part of the machine; the number of the line.
+    Outside(usize),
 }
 
 /// The back end of a port.
@@ -75,6 +78,7 @@ pub(crate) struct DeviceInfo {
     pub backends: Vec<Option<Backend>>,
     /// Memory that may stand in for reads, by window.
     pub backing: Vec<Option<Arc<Region>>>,
+    pub doorbells: Vec<Doorbell>,
 }
 
 /// Puts a machine together: memory, devices at addresses, wires, back ends.
@@ -136,6 +140,11 @@ impl MachineBuilder {
         self
     }
 
+    /// Whether the machine takes interrupt messages.
+    pub fn takes_messages(&self) -> bool {
+        self.messages.is_some()
+    }
+
     /// A core's lines, which exist before the machine is built.
     pub fn core_lines(&self, core: CoreId) -> Option<Arc<CoreLines>> {
         self.cores.get(usize::from(core.0)).cloned()
@@ -191,6 +200,7 @@ impl MachineBuilder {
             inputs: DeviceType::pin_count(ty.inputs, &props),
             alarms: ty.alarms.get(&props),
             backing,
+            doorbells: device.doorbells(),
             backends: ty.ports.iter().map(|_| None).collect(),
             props,
         });
@@ -265,6 +275,14 @@ impl MachineBuilder {
             return Err(BuildError::NoSuchCore(core.0));
         }
         self.infos[id.0 as usize].sinks[output].push(Sink::Core(core, line));
+        Ok(self)
+    }
+
+    /// Wires output `name[index]` of a device to a line of an interrupt controller that is no part of
+    /// the machine ([`Machine::set_line_sink`]): it is high while any of its wires is.
+    pub fn wire_outside(&mut self, id: DeviceId, (name, index): (&str, usize), line: usize) -> Result<&mut Self, BuildError> {
+        let output = self.output(id, name, index)?;
+        self.infos[id.0 as usize].sinks[output].push(Sink::Outside(line));
         Ok(self)
     }
 

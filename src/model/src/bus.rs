@@ -55,6 +55,8 @@ pub(crate) struct World {
     slots: Vec<Slot>,
     /// For each core, how many wires hold each line high.
     core_drivers: Vec<[u32; 32]>,
+    /// How many wires hold each line high that ends outside.
+    line_drivers: Vec<u32>,
     alarms: BTreeSet<(Ns, u32, u32)>,
     /// Input changes on their way: device, pin, level.
     pending: VecDeque<(usize, usize, bool)>,
@@ -86,9 +88,12 @@ impl World {
                 unimplemented: 0,
             })
             .collect();
+        let sinks = infos.iter().flat_map(|i| i.sinks.iter().flatten());
+        let lines = sinks.map(|s| if let Sink::Outside(n) = s { n + 1 } else { 0 }).max().unwrap_or(0);
         World {
             slots,
             core_drivers: vec![[0; 32]; cores],
+            line_drivers: vec![0; lines],
             alarms: BTreeSet::new(),
             pending: VecDeque::new(),
             backlogged: BTreeSet::new(),
@@ -309,6 +314,12 @@ impl Locked<'_> {
                     self.world.drive(self.machine, Sink::Input(event.device, pin), level);
                 }
             }
+            HostEventKind::Doorbell { number } => {
+                if let Some(bell) = self.machine.infos[id].doorbells.get(number) {
+                    // Nobody waits for an answer.
+                    let _ = self.device_write(target(id, bell.window.0), bell.at, bell.width, bell.value, None);
+                }
+            }
             HostEventKind::Writable { .. } | HostEventKind::Open { .. } | HostEventKind::WallClock { .. } => {}
         }
     }
@@ -336,6 +347,7 @@ impl Locked<'_> {
         }
         self.publish_alarm();
         self.drive_cores([[0; 32]].into_iter().cycle());
+        self.drive_lines(vec![0; self.world.line_drivers.len()]);
         self.world.resetting = true;
         let devices = self.world.slots.len();
         for id in 0..devices {
@@ -369,6 +381,21 @@ impl Locked<'_> {
             }
             *old = new;
         }
+    }
+
+    /// Sets the counts of wires that hold the lines outside, and the lines after them.
+    fn drive_lines(&mut self, counts: Vec<u32>) {
+        for (line, (old, new)) in self.world.line_drivers.iter().zip(&counts).enumerate() {
+            if (*old != 0) != (*new != 0) {
+                self.machine.line(line, *new != 0);
+            }
+        }
+        self.world.line_drivers = counts;
+    }
+
+    /// The lines that end outside and are high.
+    pub fn lines(&self) -> impl Iterator<Item = usize> {
+        self.world.line_drivers.iter().enumerate().filter(|(_, wires)| **wires != 0).map(|(line, _)| line)
     }
 
     /// Saves devices, pins, alarms and what waits at ports.
@@ -508,6 +535,7 @@ impl Locked<'_> {
     /// own state already knows.
     fn restore_wires(&mut self) {
         let mut cores = vec![[0; 32]; self.world.core_drivers.len()];
+        let mut lines = vec![0; self.world.line_drivers.len()];
         for slot in &mut self.world.slots {
             for (driver, external) in slot.drivers.iter_mut().zip(&slot.external) {
                 *driver = u32::from(*external);
@@ -524,6 +552,7 @@ impl Locked<'_> {
                     match *sink {
                         Sink::Core(core, line) => cores[usize::from(core.0)][usize::from(line.0 & 31)] += 1,
                         Sink::Input(to, pin) => self.world.slots[to.0 as usize].drivers[pin] += 1,
+                        Sink::Outside(line) => lines[line] += 1,
                     }
                 }
             }
@@ -534,6 +563,7 @@ impl Locked<'_> {
             }
         }
         self.drive_cores(cores.into_iter());
+        self.drive_lines(lines);
         self.publish_alarm();
     }
 
@@ -596,6 +626,7 @@ impl World {
         let counter = match sink {
             Sink::Core(core, line) => &mut self.core_drivers[usize::from(core.0)][usize::from(line.0 & 31)],
             Sink::Input(device, pin) => &mut self.slots[device.0 as usize].drivers[pin],
+            Sink::Outside(line) => &mut self.line_drivers[line],
         };
         let before = *counter != 0;
         *counter = if level { *counter + 1 } else { counter.saturating_sub(1) };
@@ -605,6 +636,7 @@ impl World {
         match sink {
             Sink::Core(core, line) => machine.cores[usize::from(core.0)].set(line, level),
             Sink::Input(device, pin) => self.pending.push_back((device.0 as usize, pin, level)),
+            Sink::Outside(line) => machine.line(line, level),
         }
     }
 

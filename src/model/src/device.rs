@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::fdt::{FdtHook, InterruptCells};
+use crate::outside::Doorbell;
 use crate::port::BlockPort;
 use crate::property::{PropError, PropertyDecl, Props};
 use crate::ram::Region;
@@ -45,6 +46,13 @@ pub trait Device: State + Send {
     fn ready(&self, port: usize) -> usize {
         let _ = port;
         usize::MAX
+    }
+
+    /// Writes to the device's windows that need no answer, always the same ones. Who executes the cores
+    /// may take them; the device then gets them as writes that no core makes, after others that came
+    /// later. Saving and resetting the machine leave none on its way.
+    fn doorbells(&self) -> Vec<Doorbell> {
+        Vec::new()
     }
 
     /// What a display shows of the device at present; none if it shows nothing, or is no display.

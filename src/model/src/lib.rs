@@ -18,6 +18,9 @@ mod core_lines;
 mod device;
 mod fdt;
 mod machine;
+mod outside;
+#[cfg(test)]
+mod outside_tests;
 mod port;
 mod property;
 #[cfg(test)]
@@ -40,6 +43,7 @@ pub use device::{
 };
 pub use fdt::{FdtHook, FdtNode, InterruptCells, NodeBuilder, Placed};
 pub use machine::{Counters, HostEvent, HostEventKind, Machine, MessageSink, PlacedWindow, PortSender};
+pub use outside::{Doorbell, LineSink, PlacedDoorbell};
 pub use port::{BlockPort, CharPort, EntropySource, FramePort, HostEntropy};
 pub use property::{Default as PropertyDefault, PropError, PropertyDecl, PropertyKind, Props, Value};
 pub use proteus_derive::{State, registers};

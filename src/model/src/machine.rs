@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::core_lines::CoreLines;
 use crate::device::{Bus, DeviceType, Event, Picture, SystemRequest, WindowKind};
 use crate::fdt::{NodeBuilder, Placed};
+use crate::outside::Outside;
 use crate::port::{EntropySource, HostEntropy};
 use crate::property::Props;
 use crate::ram::Region;
@@ -74,6 +75,11 @@ pub enum HostEventKind {
         /// Its level.
         level: bool,
     },
+    /// A write that needs no answer: one of the device's doorbells.
+    Doorbell {
+        /// Its number.
+        number: usize,
+    },
     /// The wall clock's time at virtual time zero changed; the device is ignored.
     WallClock {
         /// Nanoseconds since 1970.
@@ -108,6 +114,7 @@ impl HostEvent {
                 numbers(w, 5, 0, false);
                 w.u64(*base);
             }
+            HostEventKind::Doorbell { number } => numbers(w, 6, *number, false),
         }
     }
 
@@ -126,6 +133,7 @@ impl HostEvent {
             3 => HostEventKind::Open { port, open: flag },
             4 => HostEventKind::Pin { pin: port, level: flag },
             5 => HostEventKind::WallClock { base: r.u64()? },
+            6 => HostEventKind::Doorbell { number: port },
             other => return Err(r.value(other.into())),
         };
         Ok(HostEvent { device, kind })
@@ -233,6 +241,7 @@ pub struct Machine {
     event_waker: Waker,
     messages: Option<Range<u64>>,
     message_sink: RwLock<Option<MessageSink>>,
+    pub(crate) outside: Outside,
     pub(crate) wall_base: AtomicU64,
     pub(crate) host_entropy: Option<HostEntropy>,
     pub(crate) counters: AtomicCounters,
@@ -264,6 +273,7 @@ impl Machine {
             event_waker: RwLock::default(),
             messages: builder.messages,
             message_sink: RwLock::default(),
+            outside: Outside::default(),
             wall_base: AtomicU64::new(builder.wall_base),
             host_entropy,
             counters: AtomicCounters::default(),
@@ -568,11 +578,13 @@ impl Machine {
     /// Resets all devices in three phases: their own state, the lines, and the start of activity.
     /// Memory and cores are the run loop's to reset.
     pub fn reset(&self, kind: Reset) {
+        self.answer_doorbells();
         self.with(|b| b.reset(kind));
     }
 
     /// Saves the state of all devices, wires, alarms and the clock. Cores must be stopped.
     pub fn save(&self) -> Vec<u8> {
+        self.answer_doorbells();
         let mut w = Writer::new();
         w.str(&self.name);
         w.u64(self.clock.now());
@@ -584,6 +596,7 @@ impl Machine {
     /// Loads what `save` gave, into a machine built alike. After an error the devices are reset.
     pub fn load(&self, bytes: &[u8]) -> Result<(), StateError> {
         let mut r = Reader::new(&self.name, bytes);
+        self.answer_doorbells();
         self.with(|bus| {
             let result = self.load_from(bus, &mut r);
             if result.is_err() {

@@ -28,6 +28,8 @@ const CONFIG_BASE: u64 = 1 << 15;
 const PCI_MEMORY: u64 = 0x8000_0000;
 /// Where [`Bench::enable_pci`] puts I/O ports.
 const PCI_IO: u64 = 0xc000;
+/// Where a bench's interrupt messages go.
+pub const MESSAGES: std::ops::Range<u64> = 0xfee0_0000..0xfef0_0000;
 /// Length of a bench's block images.
 const IMAGE_LEN: usize = 1 << 20;
 
@@ -135,6 +137,7 @@ pub struct Bench {
     sizes: Vec<u64>,
     captures: Vec<Arc<Capture>>,
     images: Vec<Option<Arc<MemoryImage>>>,
+    messages: Arc<Mutex<Vec<(u64, u32)>>>,
 }
 
 impl Bench {
@@ -143,7 +146,7 @@ impl Bench {
         let props = Props::with(ty, props).unwrap_or_else(|e| panic!("{e}"));
         let mut b = MachineBuilder::new("bench", 2);
         let ram = Region::new("ram", RAM_LEN).unwrap_or_else(|e| panic!("{e}"));
-        b.ram(RAM_BASE, &ram);
+        b.ram(RAM_BASE, &ram).messages(MESSAGES);
         let device = b.device(ty, "dut", props.clone()).unwrap_or_else(|e| panic!("{e}"));
         let (mut memory, mut pio, mut config) = (WINDOW_BASE, 0x100, CONFIG_BASE);
         let mut sizes = vec![];
@@ -175,7 +178,10 @@ impl Bench {
             images.push((port.kind == PortKind::Block).then_some(image));
         }
         let machine = b.build().unwrap_or_else(|e| panic!("{e}"));
-        Bench { machine, device, ram, ty, sizes, captures, images }
+        let messages = Arc::new(Mutex::new(vec![]));
+        let sink = messages.clone();
+        machine.set_message_sink(Box::new(move |address, data| sink.lock().push((address, data))));
+        Bench { machine, device, ram, ty, sizes, captures, images, messages }
     }
 
     fn window(&self, name: &str) -> usize {
@@ -309,6 +315,11 @@ impl Bench {
     /// Takes the bytes sent to a character port so far.
     pub fn sent(&self, port: &str) -> Vec<u8> {
         std::mem::take(&mut self.captures[self.port(port)].0.lock().bytes)
+    }
+
+    /// Takes the interrupt messages sent so far: address and data.
+    pub fn messages(&self) -> Vec<(u64, u32)> {
+        std::mem::take(&mut self.messages.lock())
     }
 
     /// Takes the oldest frame sent to a frame port.

@@ -168,6 +168,7 @@ fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConf
         return Err(Problem(text).at(program, "-m"));
     }
     let mut b = BoardConfig::new(plan.board_cpu(), plan.cores, memory);
+    b.interrupts = plan.interrupts();
     b.properties = config.machine_properties.0.clone();
     if plan.executor == Executor::Kvm {
         b.properties.retain(|(key, _)| key != IRQCHIP);

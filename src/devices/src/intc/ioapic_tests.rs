@@ -178,9 +178,12 @@ fn an_entry_that_becomes_an_edge_forgets_what_was_not_ended() {
 
 #[test]
 fn a_message_that_nobody_takes_is_reported() {
-    let b = proteus_model::testing::Bench::new(&IOAPIC, &[]);
-    b.write32("regs", IOREGSEL, TABLE.into());
-    b.write32("regs", IOWIN, 0x31);
-    b.input("irq", 0, true);
-    assert_eq!(b.machine.counters().guest_errors, 1);
+    let mut b = MachineBuilder::new("test", 1);
+    let device = b.device(&IOAPIC, "ioapic", Props::new(&IOAPIC)).unwrap();
+    b.place(device, "regs", BASE).unwrap();
+    let machine = b.build().unwrap();
+    machine.write(CORE, BASE + IOREGSEL, Width::B4, TABLE.into()).unwrap();
+    machine.write(CORE, BASE + IOWIN, Width::B4, 0x31).unwrap();
+    machine.drive_input(device, 0, true);
+    assert_eq!(machine.counters().guest_errors, 1);
 }

@@ -1,13 +1,14 @@
 //! Configuration space of a PCI function ("PCI Local Bus Specification", revision 3.0, chapter 6).
 //!
-//! Left out: built-in self test (0: not
-//! capable), MSI and MSI-X, power management, and the extended configuration space of PCI Express,
-//! which reads 0. No error is ever detected on this bus, so the status bits that report them stay
+//! Left out: built-in self test (0: not capable), MSI (functions with messages have MSI-X), power
+//! management, and the extended configuration space of PCI Express, which reads 0. No error is ever detected on this bus, so the status bits that report them stay
 //! 0, and the command bits that enable the reports are storage.
 
 use std::mem;
 
 use proteus_model::{PinDecl, Services, State, Width, Window, WindowDecl};
+
+use super::msix::{self, Msix};
 
 /// The window that a function's type has first.
 pub const CONFIG: WindowDecl = WindowDecl::pci_config();
@@ -154,10 +155,12 @@ struct Decoded {
 /// [`Function::write`], and calls [`Function::settle`] when it settles.
 #[derive(State)]
 pub struct Function {
+    /// Base address registers.
     #[state(skip)]
-    header: &'static Header,
+    bars: Vec<Bar>,
     #[state(reset = self.initial)]
     space: [u8; LEN],
+    msix: Msix,
     decoded: [Decoded; BARS],
     rom_decoded: Decoded,
     /// The expansion ROM: its window and size.
@@ -181,8 +184,9 @@ impl Function {
     /// registers, overlapping ones, or a size that is none.
     pub fn new(header: &'static Header) -> Function {
         let mut f = Function {
-            header,
+            bars: Vec::new(),
             space: [0; LEN],
+            msix: Msix::default(),
             decoded: [Decoded::default(); BARS],
             rom_decoded: Decoded::default(),
             rom: None,
@@ -204,19 +208,31 @@ impl Function {
         if header.interrupt_pin != 0 {
             command |= COMMAND_INTX_DISABLE;
         }
-        for bar in header.bars {
-            assert!(bar.size.is_power_of_two() && bar.size >= bar.kind.smallest(), "size of BAR {}", bar.index);
-            command |= if bar.kind == BarKind::Io { COMMAND_IO } else { COMMAND_MEMORY };
-            let bytes = bar.kind.bytes();
-            assert!(bar.index + bytes / 4 <= BARS, "there are six base address registers");
-            let place = BAR_0 + 4 * bar.index..BAR_0 + 4 * bar.index + bytes;
-            assert!(f.writable[place.clone()].iter().all(|b| *b == 0), "BAR {} is there twice", bar.index);
-            f.initial[place.clone()].copy_from_slice(&bar.kind.flags().to_le_bytes()[..bytes]);
-            f.writable[place].copy_from_slice(&(!(bar.size - 1)).to_le_bytes()[..bytes]);
-        }
-        f.writable[COMMAND..COMMAND + 2].copy_from_slice(&command.to_le_bytes());
+        f.allow_command(command);
         f.space = f.initial;
+        header.bars.iter().for_each(|bar| f.add_bar(*bar));
         f
+    }
+
+    /// The guest may write these bits of the command register.
+    fn allow_command(&mut self, bits: u16) {
+        for (writable, bits) in self.writable[COMMAND..COMMAND + 2].iter_mut().zip(bits.to_le_bytes()) {
+            *writable |= bits;
+        }
+    }
+
+    /// For the device's constructor: one more base address register than those of the header.
+    pub fn add_bar(&mut self, bar: Bar) {
+        assert!(bar.size.is_power_of_two() && bar.size >= bar.kind.smallest(), "size of BAR {}", bar.index);
+        self.allow_command(if bar.kind == BarKind::Io { COMMAND_IO } else { COMMAND_MEMORY });
+        let bytes = bar.kind.bytes();
+        assert!(bar.index + bytes / 4 <= BARS, "there are six base address registers");
+        let place = BAR_0 + 4 * bar.index..BAR_0 + 4 * bar.index + bytes;
+        assert!(self.writable[place.clone()].iter().all(|b| *b == 0), "BAR {} is there twice", bar.index);
+        self.initial[place.clone()].copy_from_slice(&bar.kind.flags().to_le_bytes()[..bytes]);
+        self.space[place.clone()].copy_from_slice(&self.initial[place.clone()]);
+        self.writable[place].copy_from_slice(&(!(bar.size - 1)).to_le_bytes()[..bytes]);
+        self.bars.push(bar);
     }
 
     /// A read of the configuration space, at an offset in it. Past its 256 bytes are zeros.
@@ -238,19 +254,24 @@ impl Function {
         }
     }
 
-    /// Moves the windows to where the command and base address registers have them. To be called
-    /// by the device's `settle`; costs little when nothing has changed.
+    /// Moves the windows to where the command and base address registers have them, and sends the
+    /// messages that are asked for and not masked. To be called by the device's `settle`; costs little
+    /// when nothing has changed.
     ///
     /// A register at address 0 decodes nothing, for that is where it is before anyone has placed
     /// it. One that would be over something else is reported as the guest's error, and its window
     /// comes when the place is free. While the guest finds out about its size, with all ones in a
     /// register or in one half of it, the window stays where it is.
     pub fn settle(&mut self, cx: &mut dyn Services) {
+        if self.msix_enabled() && self.bus_master() && self.byte(self.msix.capability + 3) & msix::MASK == 0 {
+            self.msix.send(cx);
+        }
         self.settle_rom(cx);
-        for (n, bar) in self.header.bars.iter().enumerate().take(BARS) {
+        for n in 0..self.bars.len() {
+            let bar = self.bars[n];
             let old = self.decoded[n];
-            let at = if self.enables(bar) {
-                let address = self.address(bar);
+            let at = if self.enables(&bar) {
+                let address = self.address(&bar);
                 let ones = |bits: u64| (address | (bar.size - 1)) & bits == bits;
                 if old.known && (ones(0xffff_ffff) || bar.kind.bytes() == 8 && ones(!0xffff_ffff)) {
                     continue;
@@ -289,7 +310,7 @@ impl Function {
 
     /// Where register number `index` has its window, if it is enabled and anywhere.
     pub fn bar(&self, index: usize) -> Option<u64> {
-        let n = self.header.bars.iter().position(|b| b.index == index)?;
+        let n = self.bars.iter().position(|b| b.index == index)?;
         self.decoded.get(n)?.at
     }
 
@@ -324,8 +345,9 @@ impl Function {
     }
 
     /// For the device's `settle`: shows in the status whether an interrupt is pending, and drives
-    /// output pin `pin` unless the command register forbids it.
+    /// output pin `pin` unless the command register forbids it. While MSI-X is enabled there is none.
     pub fn drive_intx(&mut self, cx: &mut dyn Services, pin: usize, pending: bool) {
+        let pending = pending && !self.msix_enabled();
         self.set_interrupt_status(pending);
         cx.set_pin(pin, pending && !self.intx_disabled());
     }
@@ -368,8 +390,7 @@ impl Function {
         let mask = (!(size - 1) as u32).to_le_bytes();
         self.writable[ROM..ROM + 4].copy_from_slice(&mask);
         self.writable[ROM] |= ROM_ENABLE;
-        let command = u16::from_le_bytes([self.writable[COMMAND], self.writable[COMMAND + 1]]) | COMMAND_MEMORY;
-        self.writable[COMMAND..COMMAND + 2].copy_from_slice(&command.to_le_bytes());
+        self.allow_command(COMMAND_MEMORY);
     }
 
     /// For the device's constructor: adds a capability (section 6.7) with this identifier and what
@@ -388,5 +409,46 @@ impl Function {
         }
         self.next_capability = ((at + 2 + body.len()).next_multiple_of(4), at + 1);
         at
+    }
+
+    /// For the device's constructor: the function has MSI-X with so many vectors, 1 to 2048. Table and
+    /// pending bits are in this window, which base address register `bar` places and whose length
+    /// [`msix_window_len`](super::msix_window_len) gives.
+    pub fn add_msix(&mut self, bar: usize, window: Window, vectors: u16) {
+        assert!((1..=msix::MAX_VECTORS).contains(&vectors.into()), "{vectors} vectors");
+        self.add_bar(Bar { index: bar, window, size: msix::window_len(vectors.into()), kind: BarKind::Memory32 });
+        let capability = self.add_capability(msix::CAPABILITY, &Msix::capability(vectors, bar), &[0, msix::ENABLE | msix::MASK]);
+        self.msix = Msix::new(vectors, capability);
+    }
+
+    /// Vectors of MSI-X; 0 where there is none.
+    pub fn msix_vectors(&self) -> u16 {
+        self.msix.vectors()
+    }
+
+    /// Does the guest want messages instead of the interrupt pin?
+    pub fn msix_enabled(&self) -> bool {
+        self.msix.vectors() != 0 && self.byte(self.msix.capability + 3) & msix::ENABLE != 0
+    }
+
+    /// Asks for the message of a vector, which [`Function::settle`] sends. For a function whose guest
+    /// has enabled MSI-X; vectors that are not there are none.
+    pub fn raise(&mut self, vector: u16) {
+        self.msix.raise(vector);
+    }
+
+    /// Takes back the messages that were asked for and are masked.
+    pub fn forget_messages(&mut self) {
+        self.msix.forget();
+    }
+
+    /// A read of 32 bits of the window with table and pending bits.
+    pub fn read_msix(&self, at: u64) -> u64 {
+        self.msix.read(at).into()
+    }
+
+    /// A write of 32 bits to the window with table and pending bits.
+    pub fn write_msix(&mut self, cx: &mut dyn Services, at: u64, value: u64) {
+        self.msix.write(cx, at, value);
     }
 }

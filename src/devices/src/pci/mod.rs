@@ -12,6 +12,10 @@ mod function;
 mod function_tests;
 pub mod gt64120;
 pub mod i440fx;
+mod msix;
+#[cfg(test)]
+mod msix_tests;
 
 pub use address::{ADDR, parse_address};
 pub use function::{Bar, BarKind, CONFIG, Function, Header, INTX};
+pub use msix::{MAX_VECTORS, window_len as msix_window_len};

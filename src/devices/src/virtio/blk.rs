@@ -252,6 +252,10 @@ impl VirtioDevice for Blk {
     /// Mass storage, SCSI.
     const PCI_CLASS: u32 = 0x01_0000;
 
+    fn vectors(props: &Props) -> u64 {
+        props.u64("num-queues").saturating_add(1)
+    }
+
     fn queues(&self) -> Vec<u16> {
         vec![self.settings.queue_size; self.settings.queues.into()]
     }

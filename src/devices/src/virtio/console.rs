@@ -277,6 +277,11 @@ impl VirtioDevice for Console {
     /// Communication, other.
     const PCI_CLASS: u32 = 0x07_8000;
 
+    /// For the configuration, and for all queues together: as in QEMU.
+    fn vectors(_: &Props) -> u64 {
+        2
+    }
+
     fn queues(&self) -> Vec<u16> {
         let size = |queue| if port_of(queue).is_some() { PORT_SIZE } else { CONTROL_SIZE };
         (0..2 * (self.ports.len() + 1)).map(size).collect()

@@ -7,11 +7,11 @@
 //! and the reset of single queues (feature not offered).
 
 use proteus_model::{
-    AccessRule, BusFault, Device, DeviceType, Event, FdtHook, PinDecl, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Reset, Services, State,
-    Width, Window, WindowDecl, check_register_read, check_register_write, registers,
+    AccessRule, BusFault, Device, DeviceType, Doorbell, Event, FdtHook, PinDecl, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Reset,
+    Services, State, Width, Window, WindowDecl, check_register_read, check_register_write, registers,
 };
 
-use super::{ByteOrder, Core, Interfaces, QueueSetup, VirtioDevice};
+use super::{ByteOrder, Core, IOEVENTFD, Interfaces, QueueSetup, VirtioDevice};
 
 registers! {
     /// Registers of a virtio-mmio slot. Those marked legacy exist in version 1 only, those marked
@@ -68,8 +68,10 @@ const VENDOR: u32 = 0x554d_4551;
 const IRQ: usize = 0;
 
 /// Properties of every slot.
-pub const PROPERTIES: &[PropertyDecl] =
-    &[PropertyDecl { name: "force-legacy", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Show the legacy interface (version 1)" }];
+pub const PROPERTIES: &[PropertyDecl] = &[
+    PropertyDecl { name: "force-legacy", kind: PropertyKind::Bool, default: PropertyDefault::Bool(true), doc: "Show the legacy interface (version 1)" },
+    IOEVENTFD,
+];
 
 /// A slot with a device in it.
 #[derive(State)]
@@ -209,6 +211,11 @@ impl<D: VirtioDevice> Device for Mmio<D> {
 
     fn reset(&mut self, _: &mut dyn Services, _: Reset) {
         self.reset_state();
+    }
+
+    fn doorbells(&self) -> Vec<Doorbell> {
+        let bell = |n| Doorbell { window: Window(0), at: QUEUE_NOTIFY, width: Width::B4, value: n as u64, exact: true };
+        self.core.common.doorbells().map(bell).collect()
     }
 
     fn ready(&self, port: usize) -> usize {

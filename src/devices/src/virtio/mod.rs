@@ -61,6 +61,9 @@ pub trait VirtioDevice: State + Send {
     /// Class code of its PCI function: base class, sub-class, programming interface.
     const PCI_CLASS: u32;
 
+    /// MSI-X vectors that its PCI function has unless the user wants others.
+    fn vectors(props: &Props) -> u64;
+
     /// Most entries of each queue.
     fn queues(&self) -> Vec<u16>;
 
@@ -130,6 +133,9 @@ pub struct Common {
     pub broken: bool,
     /// The queues.
     pub queues: Vec<Queue>,
+    /// Property `ioeventfd`.
+    #[state(skip)]
+    pub doorbells: bool,
     /// Interrupts of the present entry, for transports with one for each queue; the transport
     /// empties it after every entry.
     #[state(skip)]
@@ -147,6 +153,17 @@ pub enum Interfaces {
     /// Both, as a transitional device has them.
     Both,
 }
+
+/// Most queues of a device whose notifications are doorbells.
+const DOORBELLS: usize = 64;
+
+/// Property of every transport.
+pub const IOEVENTFD: PropertyDecl = PropertyDecl {
+    name: "ioeventfd",
+    kind: PropertyKind::Bool,
+    default: PropertyDefault::Bool(true),
+    doc: "Let who executes the processors take notifications, where it can, so that no processor waits for the device",
+};
 
 /// What an interrupt is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,9 +204,15 @@ impl Common {
             legacy_order,
             legacy: interfaces == Interfaces::Legacy,
             ring_features: bit("indirect_desc", F_INDIRECT_DESC) | bit("event_idx", F_EVENT_IDX),
+            doorbells: props.bool("ioeventfd"),
             queues: device.queues().into_iter().map(Queue::new).collect(),
             ..Common::default()
         }
+    }
+
+    /// The queues whose notifications are doorbells.
+    fn doorbells(&self) -> std::ops::Range<usize> {
+        if self.doorbells { 0..self.queues.len().min(DOORBELLS) } else { 0..0 }
     }
 
     fn raise(&mut self, what: Raised) {

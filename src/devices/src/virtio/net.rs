@@ -312,6 +312,11 @@ impl VirtioDevice for Net {
     /// Network, Ethernet.
     const PCI_CLASS: u32 = 0x02_0000;
 
+    /// For three queues, which it need not have, and the configuration, as in QEMU since 7.0.
+    fn vectors(_: &Props) -> u64 {
+        4
+    }
+
     fn queues(&self) -> Vec<u16> {
         let [rx, tx] = self.queue_sizes;
         if self.control { vec![rx, tx, CONTROL_SIZE] } else { vec![rx, tx] }

@@ -2,18 +2,18 @@
 //!
 //! Each device type here is a function on a conventional PCI bus, as QEMU has it: transitional
 //! unless properties `disable-legacy` or `disable-modern` say otherwise, with the legacy registers
-//! in I/O ports (BAR 0), those of 1.0 and later in memory (BAR 4), and the interrupt on its pin.
-//! Left out: MSI-X (`vectors` must be 0, and vector registers read 0xffff: no vector), which both
-//! interfaces allow; shared memory regions; the reset of single queues and notification data
-//! (features not offered).
+//! in I/O ports (BAR 0), MSI-X in memory (BAR 1), and the registers of 1.0 and later in memory (BAR 4).
+//! Interrupts are messages while the driver has enabled MSI-X, which is there unless `vectors` is 0,
+//! else on the pin. Left out: shared memory regions; the reset of single queues and notification
+//! data (features not offered).
 
 use proteus_model::{
-    AccessRule, BusFault, Device, DeviceType, Event, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, RegisterInfo, Reset, Services, State,
-    Width, Window, WindowDecl, WindowKind, WindowSize, check_register_read, check_register_write, find_register, registers,
+    AccessRule, BusFault, Device, DeviceType, Doorbell, Event, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, RegisterInfo, Reset, Services,
+    State, Width, Window, WindowDecl, WindowKind, WindowSize, check_register_read, check_register_write, find_register, registers,
 };
 
-use super::{ByteOrder, Core, Interfaces, QueueSetup, VirtioDevice};
-use crate::pci::{ADDR, Bar, BarKind, CONFIG, Function, Header, INTX, parse_address};
+use super::{ByteOrder, Core, IOEVENTFD, Interfaces, QueueSetup, Raised, VirtioDevice};
+use crate::pci::{ADDR, Bar, BarKind, CONFIG, Function, Header, INTX, MAX_VECTORS, msix_window_len, parse_address};
 
 registers! {
     /// Legacy registers, in I/O ports, always little-endian (§4.1.4.10).
@@ -29,10 +29,15 @@ registers! {
     0x12 LEGACY_STATUS rw u8
     /// Reading acknowledges.
     0x13 LEGACY_ISR ro u8 { 0 QUEUE, 1 CONFIG }
+    /// Vectors, while MSI-X is enabled; the device's configuration space is here while it is not.
+    0x14 LEGACY_CONFIG_VECTOR rw u16
+    0x16 LEGACY_QUEUE_VECTOR rw u16
 }
 
-/// Offset of the device's configuration space in the legacy registers, without MSI-X.
+/// Offset of the device's configuration space in the legacy registers while MSI-X is not enabled.
 pub const LEGACY_CONFIG: u64 = 0x14;
+/// The same while it is.
+pub const LEGACY_CONFIG_MSIX: u64 = 0x18;
 
 registers! {
     /// Registers in memory: the common configuration (§4.1.4.3) and the interrupt status.
@@ -77,7 +82,9 @@ const MODERN_LEN: u64 = 0x4000;
 const CONFIG_WINDOW: Window = Window(0);
 const LEGACY_WINDOW: Window = Window(1);
 const MODERN_WINDOW: Window = Window(2);
+const MSIX_WINDOW: Window = Window(3);
 const LEGACY_BAR: usize = 0;
+const MSIX_BAR: usize = 1;
 const MODERN_BAR: usize = 4;
 
 /// Virtio's vendor, and its devices since 1.0 from this one on (§4.1.2).
@@ -87,7 +94,10 @@ const FIRST_MODERN: u16 = 0x1040;
 const MODERN_SUBSYSTEM: u16 = 0x1100;
 /// Unit of queue addresses and alignment of used rings in the legacy interface.
 const LEGACY_PAGE: u64 = 4096;
-const NO_VECTOR: u64 = 0xffff;
+/// In the vector registers: no message.
+pub const NO_VECTOR: u16 = 0xffff;
+/// Of property `vectors`: as many as the type of device wants.
+const DEFAULT_VECTORS: u64 = u32::MAX as u64;
 /// The vendor-specific capability, and what virtio's are of (§4.1.4).
 const CAPABILITY: u8 = 9;
 const COMMON_CFG: u8 = 1;
@@ -103,13 +113,19 @@ const ACCESS_DATA: usize = 16;
 pub const PROPERTIES: &[PropertyDecl] = &[
     property("disable-legacy", PropertyKind::String, PropertyDefault::Str("auto"), "Leave out the legacy interface: on, off, or auto, which is off"),
     property("disable-modern", PropertyKind::Bool, PropertyDefault::Bool(false), "Leave out the interface of virtio 1.0 and later"),
-    property("vectors", PropertyKind::U64, PropertyDefault::U64(0), "MSI-X vectors: 0, for there is no MSI-X yet"),
+    property(
+        "vectors",
+        PropertyKind::U64,
+        PropertyDefault::U64(DEFAULT_VECTORS),
+        "MSI-X vectors: up to 2048, 0 for interrupts by the pin only; 4294967295 for as many as the device wants, if the board takes messages",
+    ),
     property(
         "guest-big-endian",
         PropertyKind::Bool,
         PropertyDefault::Bool(false),
         "Is the guest's, and so the legacy interface's, byte order big-endian? The board says",
     ),
+    IOEVENTFD,
     ADDR,
 ];
 
@@ -136,13 +152,16 @@ pub struct Pci<D: VirtioDevice> {
     device_feature_select: u32,
     driver_feature_select: u32,
     queue_select: u16,
+    /// Vectors of changes of the configuration and of each queue.
+    config_vector: Option<u16>,
+    queue_vectors: Vec<Option<u16>>,
     /// Where the capability is that reaches registers through configuration space.
     #[state(skip)]
     access: Option<usize>,
 }
 
 impl<D: VirtioDevice> Pci<D> {
-    const LEGACY_LEN: u64 = (LEGACY_CONFIG + D::CONFIG_LEN).next_power_of_two();
+    const LEGACY_LEN: u64 = (LEGACY_CONFIG_MSIX + D::CONFIG_LEN).next_power_of_two();
     const LEGACY: Bar = Bar { index: LEGACY_BAR, window: LEGACY_WINDOW, size: Self::LEGACY_LEN, kind: BarKind::Io };
     const MODERN: Bar = Bar { index: MODERN_BAR, window: MODERN_WINDOW, size: MODERN_LEN, kind: BarKind::Memory64Prefetch };
     const TRANSITIONAL_HEADER: Header = Header {
@@ -171,6 +190,7 @@ impl<D: VirtioDevice> Pci<D> {
             priority: 0,
         },
         WindowDecl::mmio("modern", MODERN_LEN, AccessRule::new(Width::B1, Width::B4)),
+        WindowDecl { size: WindowSize::From(|props| msix_window_len(vectors::<D>(props).min(MAX_VECTORS))), ..WindowDecl::mmio("msix", 0, AccessRule::WORD) },
     ];
 
     /// What all types of device on a PCI bus have in common.
@@ -185,12 +205,20 @@ impl<D: VirtioDevice> Pci<D> {
     }
 }
 
+/// MSI-X vectors that the properties ask for.
+fn vectors<D: VirtioDevice>(props: &Props) -> u64 {
+    match props.u64("vectors") {
+        DEFAULT_VECTORS => D::vectors(props),
+        n => n,
+    }
+}
+
 impl<D: VirtioDevice + 'static> Pci<D> {
     /// A function for `device`, with the common properties of its type.
     pub fn boxed(props: &Props, device: D) -> Result<Box<dyn Device>, PropError> {
-        let vectors = props.u64("vectors");
-        if vectors != 0 {
-            return Err(props.refuse(format!("vectors={vectors}: there is no MSI-X yet; give vectors=0, and the device interrupts by its pin")));
+        let vectors = vectors::<D>(props);
+        if vectors > MAX_VECTORS {
+            return Err(props.refuse(format!("vectors={vectors}: give at most {MAX_VECTORS}, or 0 for interrupts by the pin")));
         }
         let legacy = match props.str("disable-legacy").unwrap_or("auto") {
             "on" => false,
@@ -209,7 +237,11 @@ impl<D: VirtioDevice + 'static> Pci<D> {
         let core = Core::new(device, props, interfaces, order);
         let mut function = Function::new(header);
         let access = (interfaces != Interfaces::Legacy).then(|| capabilities(&mut function));
-        Ok(Box::new(Pci { function, core, device_feature_select: 0, driver_feature_select: 0, queue_select: 0, access }))
+        if vectors != 0 {
+            function.add_msix(MSIX_BAR, MSIX_WINDOW, vectors as u16);
+        }
+        let queue_vectors = vec![None; core.common.queues.len()];
+        Ok(Box::new(Pci { function, core, device_feature_select: 0, driver_feature_select: 0, queue_select: 0, config_vector: None, queue_vectors, access }))
     }
 }
 
@@ -248,6 +280,9 @@ impl<D: VirtioDevice> Pci<D> {
     fn reset_device(&mut self) {
         self.core.reset_state();
         (self.device_feature_select, self.driver_feature_select, self.queue_select) = (0, 0, 0);
+        self.config_vector = None;
+        self.queue_vectors.fill(None);
+        self.function.forget_messages();
         self.core.common.isolated = !self.function.bus_master();
     }
 
@@ -290,10 +325,48 @@ impl<D: VirtioDevice> Pci<D> {
         self.core.common.queues.get(usize::from(self.queue_select)).filter(|q| q.max != 0).map_or(0, |q| q.num.into())
     }
 
+    /// The vector of the selected queue, or of changes of the configuration.
+    fn vector(&self, queue: bool) -> u64 {
+        let chosen = if queue { self.queue_vectors.get(usize::from(self.queue_select)).copied().flatten() } else { self.config_vector };
+        chosen.unwrap_or(NO_VECTOR).into()
+    }
+
+    /// The driver chooses a vector. One that is not there is none, which it sees when it reads it back
+    /// (§4.1.5.1.2).
+    fn set_vector(&mut self, cx: &mut dyn Services, queue: bool, value: u64) {
+        let chosen = Some(value as u16).filter(|v| *v < self.function.msix_vectors());
+        if chosen.is_none() && value != NO_VECTOR.into() {
+            cx.guest_error(format_args!("MSI-X vector {value} of a function with {}", self.function.msix_vectors()));
+        }
+        if !queue {
+            self.config_vector = chosen;
+        } else if let Some(vector) = self.queue_vectors.get_mut(usize::from(self.queue_select)) {
+            *vector = chosen;
+        }
+    }
+
+    /// Asks for the messages of what this entry has raised.
+    fn raise(&mut self) {
+        for what in self.core.common.raised.drain(..) {
+            let vector = match what {
+                Raised::Config => self.config_vector,
+                Raised::Queue(n) => self.queue_vectors.get(n).copied().flatten(),
+            };
+            if let Some(vector) = vector.filter(|_| self.function.msix_enabled()) {
+                self.function.raise(vector);
+            }
+        }
+    }
+
+    /// Offset of the device's configuration space in the legacy registers.
+    fn legacy_config(&self) -> u64 {
+        if self.function.msix_enabled() { LEGACY_CONFIG_MSIX } else { LEGACY_CONFIG }
+    }
+
     fn read_legacy(&mut self, cx: &mut dyn Services, at: u64, size: Width) -> u64 {
         let common = &self.core.common;
-        if at >= LEGACY_CONFIG {
-            return self.core.read_config(cx, common.legacy_order, at - LEGACY_CONFIG, size);
+        if let Some(at) = at.checked_sub(self.legacy_config()) {
+            return self.core.read_config(cx, common.legacy_order, at, size);
         }
         if !width_fits(cx, LEGACY_REGISTERS, at, size) {
             return 0;
@@ -307,6 +380,7 @@ impl<D: VirtioDevice> Pci<D> {
             LEGACY_QUEUE_NOTIFY => 0,
             LEGACY_STATUS => common.status.into(),
             LEGACY_ISR => std::mem::take(&mut self.core.common.isr).into(),
+            LEGACY_CONFIG_VECTOR | LEGACY_QUEUE_VECTOR => self.vector(at == LEGACY_QUEUE_VECTOR),
             _ => {
                 check_register_read(cx, LEGACY_REGISTERS, at);
                 0
@@ -315,9 +389,9 @@ impl<D: VirtioDevice> Pci<D> {
     }
 
     fn write_legacy(&mut self, cx: &mut dyn Services, at: u64, size: Width, value: u64) {
-        if at >= LEGACY_CONFIG {
+        if let Some(at) = at.checked_sub(self.legacy_config()) {
             self.core.common.legacy = true;
-            return self.core.write_config(cx, at - LEGACY_CONFIG, size, value);
+            return self.core.write_config(cx, at, size, value);
         }
         if !width_fits(cx, LEGACY_REGISTERS, at, size) {
             return;
@@ -330,6 +404,7 @@ impl<D: VirtioDevice> Pci<D> {
             LEGACY_QUEUE_SELECT => self.queue_select = value as u16,
             LEGACY_QUEUE_NOTIFY => self.notify(cx, value as usize),
             LEGACY_STATUS => self.write_status(cx, value as u8, true),
+            LEGACY_CONFIG_VECTOR | LEGACY_QUEUE_VECTOR => self.set_vector(cx, at == LEGACY_QUEUE_VECTOR, value),
             _ => check_register_write(cx, LEGACY_REGISTERS, at, value),
         }
     }
@@ -356,7 +431,7 @@ impl<D: VirtioDevice> Pci<D> {
                 1 => self.core.common.driver_features >> 32,
                 _ => 0,
             },
-            CONFIG_MSIX_VECTOR | QUEUE_MSIX_VECTOR => NO_VECTOR,
+            CONFIG_MSIX_VECTOR | QUEUE_MSIX_VECTOR => self.vector(at == QUEUE_MSIX_VECTOR),
             NUM_QUEUES => self.core.common.queues.len() as u64,
             DEVICE_STATUS => self.core.common.status.into(),
             CONFIG_GENERATION => self.core.common.generation.into(),
@@ -396,13 +471,7 @@ impl<D: VirtioDevice> Pci<D> {
             DRIVER_FEATURE => return self.accept_features(cx, self.driver_feature_select, word, false),
             DEVICE_STATUS => return self.write_status(cx, value as u8, false),
             QUEUE_SELECT => return self.queue_select = value as u16,
-            // There are none to choose, and the driver sees that when it reads back.
-            CONFIG_MSIX_VECTOR | QUEUE_MSIX_VECTOR => {
-                if value != NO_VECTOR {
-                    cx.guest_error(format_args!("MSI-X vector {value} of a function without any"));
-                }
-                return;
-            }
+            CONFIG_MSIX_VECTOR | QUEUE_MSIX_VECTOR => return self.set_vector(cx, at == QUEUE_MSIX_VECTOR, value),
             QUEUE_ENABLE if value != 1 => return cx.guest_error(format_args!("{value} written to QUEUE_ENABLE, where only 1 may be")),
             QUEUE_ENABLE => QueueSetup::Ready(true),
             QUEUE_SIZE => QueueSetup::Size(word),
@@ -423,6 +492,11 @@ impl<D: VirtioDevice> Pci<D> {
             (LEGACY_WINDOW, None) => self.read_legacy(cx, at, size),
             (LEGACY_WINDOW, Some(value)) => {
                 self.write_legacy(cx, at, size, value);
+                0
+            }
+            (MSIX_WINDOW, None) => self.function.read_msix(at),
+            (MSIX_WINDOW, Some(value)) => {
+                self.function.write_msix(cx, at, value);
                 0
             }
             (_, None) => self.read_modern(cx, at, size),
@@ -497,8 +571,7 @@ impl<D: VirtioDevice> Device for Pci<D> {
     }
 
     fn settle(&mut self, cx: &mut dyn Services) {
-        // One pin for all: who it was does not matter.
-        self.core.common.raised.clear();
+        self.raise();
         self.function.settle(cx);
         self.function.drive_intx(cx, 0, self.core.common.isr != 0);
         self.core.device.settle(cx);
@@ -507,6 +580,20 @@ impl<D: VirtioDevice> Device for Pci<D> {
     fn reset(&mut self, _: &mut dyn Services, _: Reset) {
         self.reset_state();
         self.core.common.isolated = !self.function.bus_master();
+    }
+
+    fn doorbells(&self) -> Vec<Doorbell> {
+        let (common, mut all) = (&self.core.common, vec![]);
+        for n in common.doorbells() {
+            let (value, width) = (n as u64, Width::B2);
+            if common.interfaces != Interfaces::Legacy {
+                all.push(Doorbell { window: MODERN_WINDOW, at: NOTIFY + value * u64::from(NOTIFY_MULTIPLIER), width, value, exact: false });
+            }
+            if common.interfaces != Interfaces::Modern {
+                all.push(Doorbell { window: LEGACY_WINDOW, at: LEGACY_QUEUE_NOTIFY, width, value, exact: true });
+            }
+        }
+        all
     }
 
     fn ready(&self, port: usize) -> usize {

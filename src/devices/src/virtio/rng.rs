@@ -53,6 +53,11 @@ impl VirtioDevice for Rng {
     /// Of no class that there is.
     const PCI_CLASS: u32 = 0x00_ff00;
 
+    /// For its queue and the configuration, as in QEMU since 8.1.
+    fn vectors(_: &Props) -> u64 {
+        2
+    }
+
     fn queues(&self) -> Vec<u16> {
         vec![QUEUE_SIZE]
     }

@@ -534,7 +534,8 @@ impl Vcpu for Core {
     }
     fn reset(&mut self) {
         (self.state, self.changed, self.stuck, self.owing) = (None, false, false, false);
-        let result = self.pristine.restore(&self.fd, &self.configuration.report).and_then(|()| self.start());
+        let chips = if self.id.0 == 0 { self.vm.reset_chips(&self.machine) } else { Ok(()) };
+        let result = chips.and_then(|()| self.pristine.restore(&self.fd, &self.configuration.report)).and_then(|()| self.start());
         if let Err(e) = result {
             (self.configuration.report)(&format!("core {}: {e}", self.id.0));
             self.stuck = true;

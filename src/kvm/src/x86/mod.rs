@@ -1,5 +1,6 @@
 //! x86-64 guests on x86-64 hosts.
 
+mod chips;
 mod convert;
 mod core;
 mod debug;
@@ -21,10 +22,12 @@ use proteus_model::Machine;
 use proteus_x86::cpuid::{self, Leaf, Topology};
 use proteus_x86::features;
 
+use crate::doorbells::Doorbells;
 use crate::memory::Slots;
-use crate::{Configuration, Error, core_id};
+use crate::{Chips, Configuration, Error, core_id};
 
 pub use self::core::Core;
+pub use chips::SavedChips;
 use debug::Tried;
 use interrupts::Messages;
 use planted::Planted;
@@ -65,6 +68,14 @@ const NEEDED: &[(Cap, &str)] = &[
     (Cap::VcpuEvents, "pending events (KVM_CAP_VCPU_EVENTS)"),
 ];
 
+/// What [`Chips::Kernel`] needs.
+const CHIPS: &[(Cap, &str)] = &[
+    (Cap::Irqchip, "the interrupt controllers of a PC (KVM_CAP_IRQCHIP)"),
+    (Cap::Pit2, "the interval timer of a PC (KVM_CAP_PIT2)"),
+    (Cap::PitState2, "the interval timer's state (KVM_CAP_PIT_STATE2)"),
+    (Cap::IrqRouting, "routes of interrupts (KVM_CAP_IRQ_ROUTING)"),
+];
+
 impl Host {
     /// Opens KVM, and finds out whether it has what is needed.
     pub fn open() -> Result<Host, Error> {
@@ -75,6 +86,14 @@ impl Host {
         match NEEDED.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
             Some((_, what)) => Err(Error::Lacks(what)),
             None => Ok(Host { kvm }),
+        }
+    }
+
+    /// Whether it has the interrupt controllers of a PC ([`Chips::Kernel`]).
+    pub fn has_chips(&self) -> Result<(), Error> {
+        match CHIPS.iter().find(|(cap, _)| !self.kvm.check_extension(*cap)) {
+            Some((_, what)) => Err(Error::Lacks(what)),
+            None => Ok(()),
         }
     }
 
@@ -101,7 +120,11 @@ fn entry(l: &Leaf) -> kvm_cpuid_entry2 {
 pub struct Vm {
     fd: VmFd,
     messages: Mutex<Messages>,
+    /// The state of the interrupt controllers that the kernel has after a reset.
+    chips: Option<SavedChips>,
     slots: Mutex<Slots>,
+    /// Where the host takes any.
+    doorbells: Option<Mutex<Doorbells>>,
     /// Bytes of a core's extended state.
     xsave: usize,
     /// Model-specific registers that are part of a core's state.
@@ -114,25 +137,23 @@ pub struct Vm {
 }
 
 impl Vm {
-    fn new(host: &Host) -> Result<Arc<Vm>, Error> {
+    fn new(host: &Host, machine: &Arc<Machine>, chips: Chips) -> Result<Arc<Vm>, Error> {
         let fd = host.kvm.create_vm().map_err(Error::refused("KVM_CREATE_VM"))?;
         fd.set_identity_map_address(IDENTITY_MAP).map_err(Error::refused("KVM_SET_IDENTITY_MAP_ADDR"))?;
         fd.set_tss_address(TSS_ADDRESS).map_err(Error::refused("KVM_SET_TSS_ADDR"))?;
-        interrupts::split(&fd, PINS).map_err(Error::refused("KVM_ENABLE_CAP of KVM_CAP_SPLIT_IRQCHIP"))?;
+        let chips = match chips {
+            Chips::Machine => interrupts::split(&fd, PINS).map_err(Error::refused("KVM_ENABLE_CAP of KVM_CAP_SPLIT_IRQCHIP")).map(|()| None)?,
+            Chips::Kernel => Some(chips::create(&fd)?),
+        };
+        let messages = Mutex::new(Messages::new(&fd, PINS as usize, chips.is_some()));
+        let doorbells = fd.check_extension(Cap::Ioeventfd).then(|| Doorbells::new(machine)).transpose();
+        let doorbells = doorbells.map_err(|source| Error::Refused { what: "a thread for KVM_IOEVENTFD", source })?.map(Mutex::new);
         let msrs = host.kvm.get_msr_index_list().map_err(Error::refused("KVM_GET_MSR_INDEX_LIST"))?.as_slice().to_vec();
         let xsave = usize::try_from(fd.check_extension_int(Cap::Xsave2)).unwrap_or(0);
         let slots = Mutex::new(Slots::new(fd.check_extension(Cap::ReadonlyMem)));
         let debug = debug::Offers::new(&fd);
-        Ok(Arc::new(Vm {
-            fd,
-            messages: Mutex::new(Messages::new(PINS as usize)),
-            slots,
-            xsave,
-            msrs,
-            debug,
-            planted: Planted::default(),
-            tried: OnceLock::new(),
-        }))
+        let (planted, tried) = (Planted::default(), OnceLock::new());
+        Ok(Arc::new(Vm { fd, messages, chips, slots, doorbells, xsave, msrs, debug, planted, tried }))
     }
 
     /// Tries what debuggers need, which takes some milliseconds, once. A host where that fails has none of it.
@@ -146,7 +167,29 @@ impl Vm {
 
     /// Makes the slots those of the machine's address space.
     fn follow(&self, machine: &Machine) -> Result<(), Error> {
-        self.slots.lock().follow(&self.fd, &machine.space()).map_err(Error::refused("KVM_SET_USER_MEMORY_REGION"))
+        self.slots.lock().follow(&self.fd, &machine.space()).map_err(Error::refused("KVM_SET_USER_MEMORY_REGION"))?;
+        if let Some(doorbells) = &self.doorbells {
+            doorbells.lock().follow(&self.fd, machine);
+        }
+        Ok(())
+    }
+
+    /// The state of the interrupt controllers and the timer, where the kernel has them.
+    pub fn save_chips(&self) -> Result<Option<SavedChips>, Error> {
+        self.chips.is_some().then(|| SavedChips::of(&self.fd)).transpose()
+    }
+
+    /// Puts it back.
+    pub fn restore_chips(&self, saved: &SavedChips) -> Result<(), Error> {
+        saved.restore(&self.fd)
+    }
+
+    /// A reset of the interrupt controllers and the timer, where the kernel has them.
+    fn reset_chips(&self, machine: &Machine) -> Result<(), Error> {
+        let Some(chips) = &self.chips else { return Ok(()) };
+        chips.restore(&self.fd)?;
+        machine.repeat_lines();
+        Ok(())
     }
 
     /// The paravirtual clock that guests read, in nanoseconds: part of the machine's state.
@@ -177,7 +220,7 @@ pub fn build(host: &Host, machine: &Arc<Machine>, configuration: Configuration) 
 
 /// The same, as they are.
 pub fn cores(host: &Host, machine: &Arc<Machine>, configuration: Configuration) -> Result<Vec<Core>, Error> {
-    let vm = Vm::new(host)?;
+    let vm = Vm::new(host, machine, configuration.chips)?;
     let supported = host.supported()?;
     let missing = cpuid::missing(configuration.model, &configuration.changes, &supported);
     let names = features::names(&missing);
@@ -197,6 +240,8 @@ pub fn cores(host: &Host, machine: &Arc<Machine>, configuration: Configuration) 
     }
     let sink = vm.clone();
     machine.set_message_sink(Box::new(move |address, data| sink.messages.lock().send(&sink.fd, address, data)));
+    let lines = vm.clone();
+    machine.set_line_sink(Box::new(move |line, level| chips::set_line(&lines.fd, line, level)));
     vm.follow(machine)?;
     Ok(cores)
 }

@@ -12,6 +12,9 @@ use proteus_x86::{Entry, models};
 
 use super::*;
 
+#[path = "outside_tests.rs"]
+mod outside;
+
 const LIMIT: Duration = Duration::from_secs(30);
 const SIZE: u64 = 4 << 20;
 const CODE: u64 = 0x1000;
@@ -29,11 +32,17 @@ struct Rig {
 
 /// A machine with this program; `None` where the host has no KVM.
 fn rig(test: &str, program: &[u8]) -> Option<Rig> {
+    rig_with(test, program, Chips::Machine, |_| {})
+}
+
+/// The same with more in it.
+fn rig_with(test: &str, program: &[u8], chips: Chips, more: impl FnOnce(&mut MachineBuilder)) -> Option<Rig> {
     let host = Host::open().inspect_err(|e| eprintln!("SKIPPED {test}: {e}")).ok()?;
     let mut b = MachineBuilder::new("test", 1);
     let (ram, rom) = (Region::new("ram", SIZE).unwrap(), Region::new("rom", 0x2000).unwrap());
     rom.fill(0, 0x2000, 0x77).unwrap();
     b.ram(0, &ram).rom(0x0f00_0000, &rom).messages(0xfee0_0000..0xfef0_0000);
+    more(&mut b);
     let machine = b.build().unwrap();
     machine.poke(CODE, &[program, &END].concat()).unwrap();
     let configuration = Configuration {
@@ -43,6 +52,7 @@ fn rig(test: &str, program: &[u8]) -> Option<Rig> {
         entry: Some(Entry { pc: CODE, code: 0x10, data: 0x18, ..Entry::default() }),
         acknowledge_port: None,
         end_of_interrupt: None,
+        chips,
         report: Arc::new(|text| eprintln!("{text}")),
     };
     let mut core = cores(&host, &machine, configuration).unwrap().pop().unwrap();

@@ -1,7 +1,7 @@
 //! `-accel`: the first of the list that can run the guest.
 
 use proteus_kvm::Host;
-use proteus_machines::Architecture;
+use proteus_machines::{Architecture, Interrupts};
 
 use super::Executor;
 use crate::config::{Accelerator, AcceleratorKind, Config, TcgThread};
@@ -11,7 +11,7 @@ use crate::error::{Problem, shorten};
 const CODE_SIZES: std::ops::RangeInclusive<u64> = 4 << 20..=1 << 30;
 
 /// What executes the guest, and the host's KVM where that is it.
-type Choice = (Executor, Option<Host>);
+type Choice = (Executor, Option<(Host, Interrupts)>);
 
 /// The first accelerator of the list that is there and can execute the architecture; where none was
 /// asked for, what can.
@@ -19,9 +19,9 @@ pub fn choose(config: &Config, architecture: Architecture) -> Result<Choice, Pro
     let x86 = architecture == Architecture::X86_64;
     if config.accelerators.is_empty() {
         if x86 {
-            kernel_irqchip(config, &[])?;
-            let host = Host::open().map_err(|e| format!("x86-64 guests need KVM, for they are not translated yet; {e}"))?;
-            return Ok((Executor::Kvm, Some(host)));
+            let interrupts = kernel_irqchip(config, &[])?;
+            let host = open(interrupts).map_err(|e| format!("x86-64 guests need KVM, for they are not translated yet; {e}"))?;
+            return Ok((Executor::Kvm, Some((host, interrupts))));
         }
         return Ok((Executor::Translator { code_size: None, compile_after: None }, None));
     }
@@ -32,9 +32,9 @@ pub fn choose(config: &Config, architecture: Architecture) -> Result<Choice, Pro
             AcceleratorKind::Tcg | AcceleratorKind::Interpreter if x86 => format!("{name}: x86-64 guests need KVM, for they are not translated yet"),
             AcceleratorKind::Tcg | AcceleratorKind::Interpreter => return Ok((translated(config, accel)?, None)),
             AcceleratorKind::Kvm if x86 => {
-                kernel_irqchip(config, &accel.properties.0)?;
-                match Host::open() {
-                    Ok(host) => return Ok((Executor::Kvm, Some(host))),
+                let interrupts = kernel_irqchip(config, &accel.properties.0)?;
+                match open(interrupts) {
+                    Ok(host) => return Ok((Executor::Kvm, Some((host, interrupts)))),
                     Err(e) => format!("{name}: {e}"),
                 }
             }
@@ -70,15 +70,25 @@ fn translated(config: &Config, accel: &Accelerator) -> Result<Executor, Problem>
     }
 }
 
-/// The kernel has the local APICs and nothing else; another arrangement is refused.
-fn kernel_irqchip(config: &Config, properties: &[(String, String)]) -> Result<(), Problem> {
+/// KVM, where it has what is asked of it.
+fn open(interrupts: Interrupts) -> Result<Host, proteus_kvm::Error> {
+    let host = Host::open()?;
+    if interrupts == Interrupts::Outside {
+        host.has_chips()?;
+    }
+    Ok(host)
+}
+
+/// The kernel has the local APICs; whether it has the other interrupt controllers too.
+fn kernel_irqchip(config: &Config, properties: &[(String, String)]) -> Result<Interrupts, Problem> {
     if let Some((key, _)) = properties.iter().find(|(key, _)| key != IRQCHIP) {
         return Err(format!("kvm: property '{}' is not implemented", shorten(key)).into());
     }
     let given = properties.iter().chain(&config.machine_properties.0).filter(|(key, _)| key == IRQCHIP);
-    match given.map(|(_, value)| value.as_str()).find(|value| *value != "split") {
-        None => Ok(()),
-        Some(value @ ("on" | "off")) => Err(format!("{IRQCHIP}={value} is not implemented; give split, which is what there is").into()),
+    match given.map(|(_, value)| value.as_str()).next_back() {
+        None | Some("split") => Ok(Interrupts::Board),
+        Some("on") => Ok(Interrupts::Outside),
+        Some("off") => Err(format!("{IRQCHIP}=off is not implemented; give split or on").into()),
         Some(value) => Err(format!("{IRQCHIP} is on, off or split, not '{}'", shorten(value)).into()),
     }
 }

@@ -12,7 +12,7 @@ use proteus_exec::sched::Icount;
 use proteus_exec::semihosting::Semihosting;
 use proteus_exec::system::System;
 use proteus_exec::{Core, Cpu, Start, Target, Thresholds, Vcpu};
-use proteus_machines::{Architecture, Board, BuiltBoard, Cores};
+use proteus_machines::{Architecture, Board, BuiltBoard, Cores, Interrupts};
 use proteus_model::{CoreId, Machine};
 use proteus_translator::{Compiler, Options, Unavailable};
 
@@ -99,8 +99,8 @@ pub struct Plan {
     pub cores: usize,
     /// What executes them.
     pub executor: Executor,
-    /// The host's KVM, where that is it.
-    kvm: Option<proteus_kvm::Host>,
+    /// The host's KVM, where that is it, and whose the interrupt controllers are.
+    kvm: Option<(proteus_kvm::Host, Interrupts)>,
     /// Time follows the count of instructions.
     pub icount: Option<Icount>,
 }
@@ -125,6 +125,11 @@ impl Plan {
         Ok(Plan { model, cores, executor, kvm, icount })
     }
 
+    /// Whose the interrupt controllers are, where a board leaves the choice.
+    pub fn interrupts(&self) -> Interrupts {
+        self.kvm.as_ref().map_or(Interrupts::Board, |(_, interrupts)| *interrupts)
+    }
+
     /// What the board must know of the model.
     pub fn board_cpu(&self) -> proteus_machines::Cpu {
         match self.model {
@@ -142,7 +147,7 @@ impl Plan {
         Ok(match (self.model, &built.cores, &self.kvm) {
             (Model::Arm(model), Cores::Arm(cores), _) => arm::build(self, program, model, &built.machine, cores, semihosting),
             (Model::Mips(model, _), Cores::Mips(cores), _) => mips::build(self, program, model, &built.machine, cores, semihosting),
-            (Model::X86(model, changes), Cores::X86(cores), Some(host)) => x86::build(host, program, (model, changes), &built.machine, cores)?,
+            (Model::X86(model, changes), Cores::X86(cores), Some((host, _))) => x86::build(host, program, (model, changes), &built.machine, cores)?,
             // A board has the processors that its configuration asked for.
             _ => return Err(Problem::new("the board has other processors than were asked for").at(program, "-cpu")),
         })

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use proteus_kvm::{Configuration, Host};
-use proteus_machines::{Board, X86Cores, X86Entry};
+use proteus_kvm::{Chips, Configuration, Host};
+use proteus_machines::{Board, Interrupts, X86Cores, X86Entry};
 use proteus_model::Machine;
 use proteus_x86::cpuid::{self, Changes};
 pub use proteus_x86::models;
@@ -70,6 +70,7 @@ pub fn build(host: &Host, program: &str, model: (&'static models::Model, Changes
         entry: cores.entry.as_ref().map(entry),
         acknowledge_port: cores.acknowledge_port,
         end_of_interrupt: cores.end_of_interrupt,
+        chips: if cores.interrupts == Interrupts::Outside { Chips::Kernel } else { Chips::Machine },
         report: Arc::new(move |text| crate::error::say(format_args!("{name}: {text}"))),
     };
     let cores = proteus_kvm::build(host, machine, configuration).map_err(|e| Problem(e.to_string()).at(program, "-accel kvm"))?;
