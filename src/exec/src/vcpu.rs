@@ -51,6 +51,10 @@ pub trait Vcpu: Send {
     }
     /// Sets the watchpoints.
     fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]);
+    /// Whether it can have these breakpoints and watchpoints all at once.
+    fn admits(&self, _breakpoints: &[u64], _watchpoints: &[Watchpoint]) -> bool {
+        true
+    }
     /// What a debugger's breakpoint or watchpoint stopped it for, once.
     fn take_hit(&mut self) -> Option<Hit>;
     /// Its registers.

@@ -30,6 +30,24 @@ const MOST: usize = 1 << 16;
 /// The conditions of a breakpoint, of which one must hold; without any it always stops.
 type Conditions = Vec<Expression>;
 
+/// What is set on cores.
+#[derive(Default)]
+struct Points {
+    breakpoints: Vec<u64>,
+    conditions: Vec<(u64, Condition)>,
+    watchpoints: Vec<Watchpoint>,
+}
+
+impl Points {
+    /// An address of 32 bits is given for either of two.
+    fn complete(&mut self, first: Option<&dyn Vcpu>) {
+        let other = |address| first?.sign_extended(address);
+        self.breakpoints.extend(self.breakpoints.clone().into_iter().filter_map(other));
+        self.conditions.extend(self.conditions.clone().into_iter().filter_map(|(at, c)| Some((other(at)?, c))));
+        self.watchpoints.extend(self.watchpoints.clone().into_iter().filter_map(|w| Some(Watchpoint { address: other(w.address)?, ..w })));
+    }
+}
+
 /// Places of the two kinds of a breakpoint.
 const SOFTWARE: usize = 0;
 const HARDWARE: usize = 1;
@@ -173,23 +191,29 @@ impl Guest {
 
     /// Gives the cores the breakpoints and watchpoints, or takes them away.
     pub fn arm(&self, on: bool) -> Result<(), Over> {
-        let mut breakpoints: Vec<u64> = if on { self.breakpoints.keys().copied().collect() } else { Vec::new() };
-        let mut conditions = if on { self.conditions_by_address() } else { Vec::new() };
-        let mut watchpoints: Vec<Watchpoint> = if on { self.watchpoints.clone() } else { Vec::new() };
+        let mut points = if on { self.points() } else { Points::default() };
         self.look(move |v| {
-            if let Some(first) = v.cpus.first() {
-                // An address of 32 bits is given for either of two.
-                let other = |address| first.sign_extended(address);
-                breakpoints.extend(breakpoints.clone().into_iter().filter_map(other));
-                conditions.extend(conditions.clone().into_iter().filter_map(|(at, c)| Some((other(at)?, c))));
-                watchpoints.extend(watchpoints.clone().into_iter().filter_map(|w| Some(Watchpoint { address: other(w.address)?, ..w })));
-            }
+            points.complete(v.cpus.first().map(|first| &**first));
             for cpu in v.cpus.iter_mut() {
-                cpu.set_breakpoints(&breakpoints);
-                cpu.set_conditions(conditions.clone());
-                cpu.set_watchpoints(&watchpoints);
+                cpu.set_breakpoints(&points.breakpoints);
+                cpu.set_conditions(points.conditions.clone());
+                cpu.set_watchpoints(&points.watchpoints);
             }
         })
+    }
+
+    /// Can the cores have all breakpoints and watchpoints that there are now?
+    fn admitted(&self) -> Result<bool, TargetError<Over>> {
+        let mut points = self.points();
+        let look = self.look(move |v| {
+            points.complete(v.cpus.first().map(|first| &**first));
+            v.cpus.iter().all(|cpu| cpu.admits(&points.breakpoints, &points.watchpoints))
+        });
+        look.map_err(TargetError::Fatal)
+    }
+
+    fn points(&self) -> Points {
+        Points { breakpoints: self.breakpoints.keys().copied().collect(), conditions: self.conditions_by_address(), watchpoints: self.watchpoints.clone() }
     }
 
     /// Stops the cores, and waits until they stand still.
@@ -236,13 +260,21 @@ impl Guest {
         })
     }
 
-    /// Sets a breakpoint; one that is there already gets these conditions.
-    fn add_breakpoint(&mut self, address: u64, kind: usize, conditions: Conditions) -> bool {
+    /// Sets a breakpoint; one that is there already gets these conditions. False where the cores
+    /// cannot have it.
+    fn add_breakpoint(&mut self, address: u64, kind: usize, conditions: Conditions) -> TargetResult<bool, Self> {
         if self.breakpoints.len() >= MOST {
-            return false;
+            return Ok(false);
         }
-        self.breakpoints.entry(address).or_default()[kind] = Some(conditions);
-        true
+        let before = self.breakpoints.entry(address).or_default()[kind].replace(conditions);
+        if self.admitted()? {
+            return Ok(true);
+        }
+        match before {
+            Some(before) => self.breakpoints.entry(address).or_default()[kind] = Some(before),
+            None => drop(self.remove_breakpoint(address, kind)),
+        }
+        Ok(false)
     }
 
     fn remove_breakpoint(&mut self, address: u64, kind: usize) -> bool {
@@ -261,7 +293,7 @@ impl Guest {
         let kind = if fields.next()? == "0" { SOFTWARE } else { HARDWARE };
         let address = u64::from_str_radix(fields.next()?, 16).ok()?;
         let conditions = agent::parse(list).filter(|_| self.conditions)?;
-        self.add_breakpoint(address, kind, conditions).then_some(())
+        self.add_breakpoint(address, kind, conditions).ok()?.then_some(())
     }
 
     /// The answer to LLDB's `qHostInfo`.
@@ -573,7 +605,7 @@ impl Breakpoints for Guest {
 
 impl SwBreakpoint for Guest {
     fn add_sw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        Ok(self.add_breakpoint(address, SOFTWARE, Vec::new()))
+        self.add_breakpoint(address, SOFTWARE, Vec::new())
     }
     fn remove_sw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
         Ok(self.remove_breakpoint(address, SOFTWARE))
@@ -582,7 +614,7 @@ impl SwBreakpoint for Guest {
 
 impl HwBreakpoint for Guest {
     fn add_hw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        Ok(self.add_breakpoint(address, HARDWARE, Vec::new()))
+        self.add_breakpoint(address, HARDWARE, Vec::new())
     }
     fn remove_hw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
         Ok(self.remove_breakpoint(address, HARDWARE))
@@ -599,10 +631,15 @@ impl HwWatchpoint for Guest {
         if length == 0 || self.watchpoints.len() >= MOST {
             return Ok(false);
         }
-        if !self.watchpoints.contains(&new) {
-            self.watchpoints.push(new);
+        if self.watchpoints.contains(&new) {
+            return Ok(true);
         }
-        Ok(true)
+        self.watchpoints.push(new);
+        let admitted = self.admitted()?;
+        if !admitted {
+            self.watchpoints.pop();
+        }
+        Ok(admitted)
     }
 
     fn remove_hw_watchpoint(&mut self, address: u64, length: u64, kind: WatchKind) -> TargetResult<bool, Self> {

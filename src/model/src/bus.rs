@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use crate::address_space::{DeviceTarget, Mapping, Placement, Plane, SpaceBuilder, What};
 use crate::builder::{Backend, DeviceInfo, Sink};
 use crate::device::{Bus, Device, Direct, Event, Picture, Services, SystemRequest, WindowKind};
-use crate::machine::{HostEvent, HostEventKind, Machine, count};
+use crate::machine::{FRAME_ROOM, HostEvent, HostEventKind, Machine, count};
 use crate::port::BlockPort;
 use crate::split;
 use crate::state::{Inspector, Leaf, Reader, State, StateError, Writer};
@@ -878,7 +878,17 @@ impl Services for Cx<'_> {
 
     fn send_frame(&mut self, port: usize, frame: &[u8]) -> bool {
         match self.machine.backend(self.me, port) {
-            Some(Backend::Frame(to)) => to.send_frame(frame),
+            Some(Backend::Frame(to)) => {
+                let (me, flow) = (self.me, &self.machine.flows[self.me][port]);
+                to.send_frame(frame, &mut |answer| {
+                    let room = flow.take(FRAME_ROOM, 1) == 1;
+                    if room {
+                        self.world.slots[me].backlog[port].frames.push_back(answer);
+                        self.world.backlogged.insert(me);
+                    }
+                    room
+                })
+            }
             _ => false,
         }
     }

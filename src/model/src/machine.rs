@@ -24,7 +24,7 @@ use crate::types::{BusFault, CoreId, DeviceId, Ns, Reset, Width};
 /// Bytes that may wait for a character port before its sender is held back.
 const CHAR_ROOM: usize = 64 << 10;
 /// Frames that may wait for a frame port before more are dropped.
-const FRAME_ROOM: usize = 1024;
+pub(crate) const FRAME_ROOM: usize = 1024;
 /// Alarms run in one go before the guest gets a turn: a device that keeps setting alarms in the
 /// past must not hang the machine.
 const ALARM_BURST: usize = 10_000;
@@ -171,6 +171,14 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
+    /// Takes room for as many as there are places for, of so many at most; gives how many.
+    pub fn take(&self, places: usize, n: usize) -> usize {
+        let mut pending = self.pending.lock();
+        let n = n.min(places.saturating_sub(*pending));
+        *pending += n;
+        n
+    }
+
     pub fn done(&self, n: usize) {
         let mut pending = self.pending.lock();
         *pending = pending.saturating_sub(n);
@@ -753,12 +761,7 @@ impl PortSender {
 
     /// Offers bytes; gives how many were taken. None are when the machine is gone.
     pub fn bytes(&self, bytes: &[u8]) -> usize {
-        let n = {
-            let mut pending = self.flow.pending.lock();
-            let n = bytes.len().min(CHAR_ROOM.saturating_sub(*pending));
-            *pending += n;
-            n
-        };
+        let n = self.flow.take(CHAR_ROOM, bytes.len());
         let port = self.port;
         if n == 0 || !self.post(HostEventKind::Bytes { port, bytes: bytes[..n].to_vec() }) {
             return 0;
@@ -777,14 +780,7 @@ impl PortSender {
 
     /// Offers a frame; false if it was dropped.
     pub fn frame(&self, frame: &[u8]) -> bool {
-        {
-            let mut pending = self.flow.pending.lock();
-            if *pending >= FRAME_ROOM {
-                return false;
-            }
-            *pending += 1;
-        }
-        self.post(HostEventKind::Frame { port: self.port, frame: frame.to_vec() })
+        self.flow.take(FRAME_ROOM, 1) == 1 && self.post(HostEventKind::Frame { port: self.port, frame: frame.to_vec() })
     }
 
     /// Tells the device that the port can take bytes again.

@@ -13,8 +13,10 @@ pub trait CharPort: Send + Sync {
 
 /// The host's end of a frame port, under the same rules as [`CharPort`].
 pub trait FramePort: Send + Sync {
-    /// Takes a frame from the guest; false if it was dropped.
-    fn send_frame(&self, frame: &[u8]) -> bool;
+    /// Takes a frame from the guest; false if it was dropped. What the other end answers at once
+    /// it gives to `answer`, which says whether there was room for it: the device gets it before
+    /// the access that has sent the frame ends.
+    fn send_frame(&self, frame: &[u8], answer: &mut dyn FnMut(Vec<u8>) -> bool) -> bool;
 }
 
 /// A block image. Calls return when the work is done.

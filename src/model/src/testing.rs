@@ -37,6 +37,10 @@ struct Sent {
     bytes: Vec<u8>,
     frames: VecDeque<Vec<u8>>,
     room: Option<usize>,
+    /// What the other end answers the next frame with, at once.
+    answers: Vec<Vec<u8>>,
+    /// How many answers there was room for.
+    answered: usize,
 }
 
 struct Capture(Mutex<Sent>);
@@ -52,8 +56,10 @@ impl CharPort for Capture {
 }
 
 impl FramePort for Capture {
-    fn send_frame(&self, frame: &[u8]) -> bool {
-        self.0.lock().frames.push_back(frame.to_vec());
+    fn send_frame(&self, frame: &[u8], answer: &mut dyn FnMut(Vec<u8>) -> bool) -> bool {
+        let mut sent = self.0.lock();
+        sent.frames.push_back(frame.to_vec());
+        sent.answered += std::mem::take(&mut sent.answers).into_iter().filter(|frame| answer(frame.clone())).count();
         true
     }
 }
@@ -308,6 +314,16 @@ impl Bench {
     /// Takes the oldest frame sent to a frame port.
     pub fn sent_frame(&self, port: &str) -> Option<Vec<u8>> {
         self.captures[self.port(port)].0.lock().frames.pop_front()
+    }
+
+    /// Lets the other end of a frame port answer the next frame with these, at once.
+    pub fn answer(&self, port: &str, frames: Vec<Vec<u8>>) {
+        self.captures[self.port(port)].0.lock().answers = frames;
+    }
+
+    /// How many answers there was room for so far.
+    pub fn answered(&self, port: &str) -> usize {
+        self.captures[self.port(port)].0.lock().answered
     }
 
     /// Limits how many more bytes a character port accepts; `None` lifts the limit and tells the

@@ -62,8 +62,8 @@ impl NetLink {
 }
 
 impl FramePort for NetLink {
-    fn send_frame(&self, frame: &[u8]) -> bool {
-        self.net.send(frame);
+    fn send_frame(&self, frame: &[u8], answer: &mut dyn FnMut(Vec<u8>) -> bool) -> bool {
+        self.net.send(frame, answer);
         true
     }
 }

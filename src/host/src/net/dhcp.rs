@@ -5,7 +5,8 @@ use super::link::{Link, Mac};
 use super::spec::NetUserSpec;
 use std::net::Ipv4Addr;
 
-const SERVER_PORT: u16 = 67;
+/// The port of the server.
+pub(super) const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
 const MAGIC: [u8; 4] = [99, 130, 83, 99];
 /// Where the options begin: behind the BOOTP fields and the magic.

@@ -53,6 +53,21 @@ fn send(link: &mut Link, src: Ipv4Addr, dst: Ipv4Addr, mut message: Vec<u8>) {
     link.send(src, dst, ICMP, &message, None);
 }
 
+/// Is it a sound echo request?
+fn is_echo(packet: &Packet<'_>) -> bool {
+    let message = packet.payload;
+    message.len() >= 8 && message[..2] == [ECHO, 0] && ipv4::checksum(&[message]) == 0
+}
+
+/// Answers an ICMP message to one of the router's own addresses.
+pub(super) fn echo(link: &mut Link, packet: &Packet<'_>) {
+    if is_echo(packet) {
+        let mut reply = packet.payload.to_vec();
+        reply[0] = ECHO_REPLY;
+        send(link, packet.dst, packet.src, reply);
+    }
+}
+
 /// Echo requests of one guest process to one host.
 struct Ping {
     socket: OwnedFd,
@@ -69,16 +84,10 @@ pub(super) struct Pings {
 }
 
 impl Pings {
-    /// Takes an ICMP message from the guest.
+    /// Takes an ICMP message from the guest to somebody outside.
     pub(super) fn receive(&mut self, link: &mut Link, network: &NetUserSpec, packet: &Packet<'_>) {
-        let message = packet.payload;
-        if message.len() < 8 || message[..2] != [ECHO, 0] || ipv4::checksum(&[message]) != 0 {
+        if !is_echo(packet) {
             return;
-        }
-        if link.is_own(packet.dst) {
-            let mut reply = message.to_vec();
-            reply[0] = ECHO_REPLY;
-            return send(link, packet.dst, packet.src, reply);
         }
         match destination(network, packet.dst) {
             Destination::World => {}
@@ -88,7 +97,7 @@ impl Pings {
         if network.restrict {
             return unreachable(link, network, packet, PROHIBITED);
         }
-        if let Err(error) = self.forward(packet, be16(message, 4), link.now) {
+        if let Err(error) = self.forward(packet, be16(packet.payload, 4), link.now) {
             let error = std::io::Error::from(error);
             tracing::debug!("ping to {}: {error}", packet.dst);
             unreachable(link, network, packet, code_for(&error));

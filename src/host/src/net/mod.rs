@@ -8,6 +8,7 @@ mod dhcp;
 mod icmp;
 mod ipv4;
 mod link;
+mod router;
 mod spec;
 mod tcp;
 mod tftp;
@@ -33,8 +34,9 @@ pub trait FrameSink: Send + Sync {
 /// The host's end of a guest's network card.
 pub trait NetBackend: Send + Sync {
     /// The guest transmits one Ethernet frame. Never blocks; a frame that finds the queue full
-    /// is lost, as on a wire.
-    fn send(&self, frame: &[u8]);
+    /// is lost, as on a wire. What the network answers by itself it gives to `answer` at once,
+    /// which says whether the guest's card has room for it.
+    fn send(&self, frame: &[u8], answer: &mut dyn FnMut(Vec<u8>) -> bool);
 
     /// The guest has receive buffers again after [`FrameSink::receive`] returned `false`.
     fn guest_ready(&self);

@@ -105,7 +105,8 @@ impl Tftp {
             };
             accepted.extend_from_slice(format!("{option}\0{value}\0").as_bytes());
         }
-        self.transfers.retain(|t| t.guest != guest);
+        // Others that came to a halt are forgotten with it.
+        self.transfers.retain(|t| t.guest != guest && now.duration_since(t.last) < TIMEOUT);
         if self.transfers.len() == TRANSFERS {
             self.transfers.remove(0);
         }
@@ -130,12 +131,6 @@ impl Tftp {
             return None;
         }
         Some(transfer.block())
-    }
-
-    /// Forgets transfers that came to a halt; says whether any are left.
-    pub(super) fn expire(&mut self, now: Instant) -> bool {
-        self.transfers.retain(|t| now.duration_since(t.last) < TIMEOUT);
-        !self.transfers.is_empty()
     }
 }
 

@@ -1,15 +1,13 @@
 //! [`UserNet`]: the queue between the guest and the network's thread, and that thread.
 
-use super::dhcp;
 use super::icmp::{self, Pings};
-use super::ipv4::{Datagram, ETHERNET, ICMP, Packet, Reassembly, TCP, UDP, array};
-use super::link::Link;
+use super::ipv4::{Datagram, ETHERNET, ICMP, Packet, Reassembly, TCP, UDP};
+use super::router::Router;
 use super::spec::{Forward, NetUserSpec, Protocol};
 use super::tcp::{Tcp, Tuple};
-use super::tftp::{self, Tftp};
 use super::udp::Udp;
 use super::{FrameSink, NetBackend, NetError};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::AsFd;
 use std::collections::VecDeque;
@@ -31,6 +29,9 @@ const EXPIRY: Duration = Duration::from_secs(1);
 /// What the guest's side and the network's thread share.
 pub(super) struct Shared {
     frames: Mutex<Queue>,
+    /// Taken for as long as one frame takes, and by the thread while it works, never while it
+    /// waits or hands frames to the guest.
+    pub(super) router: Mutex<Router>,
     /// The thread is, or is about to be, asleep in `poll` and must be woken.
     asleep: AtomicBool,
     /// The guest has buffers again.
@@ -65,6 +66,7 @@ impl Shared {
 /// [`FrameSink::receive`] takes.
 pub struct UserNet {
     shared: Arc<Shared>,
+    spec: NetUserSpec,
     thread: Option<JoinHandle<()>>,
     forwards: Vec<Forward>,
     notices: Vec<String>,
@@ -74,7 +76,7 @@ impl UserNet {
     /// Opens the forwarded ports and starts the network's thread.
     pub fn start(spec: NetUserSpec, sink: Arc<dyn FrameSink>) -> Result<UserNet, NetError> {
         let (engine, forwards) = Engine::new(spec, sink)?;
-        let shared = Arc::clone(&engine.shared);
+        let (shared, spec) = (Arc::clone(&engine.shared), engine.spec.clone());
         let notices = forwards.iter().filter(|(_, chosen)| *chosen);
         let id = engine.spec.id.as_deref().unwrap_or("user network");
         let notices = notices.map(|(rule, _)| format!("{id}: forwarding {rule}")).collect();
@@ -83,7 +85,7 @@ impl UserNet {
             .spawn(move || engine.run())
             .map_err(|source| NetError::Host { what: "start a thread", source })?;
         let forwards = forwards.into_iter().map(|(rule, _)| rule).collect();
-        Ok(UserNet { shared, thread: Some(thread), forwards, notices })
+        Ok(UserNet { shared, spec, thread: Some(thread), forwards, notices })
     }
 
     /// The forwarded ports, with the port that was chosen where the rule said 0.
@@ -97,8 +99,8 @@ impl UserNet {
     }
 
     /// The guest transmits one Ethernet frame; see [`NetBackend::send`].
-    pub fn send(&self, frame: &[u8]) {
-        if !(ETHERNET..=LONGEST).contains(&frame.len()) {
+    pub fn send(&self, frame: &[u8], answer: &mut dyn FnMut(Vec<u8>) -> bool) {
+        if !(ETHERNET..=LONGEST).contains(&frame.len()) || Router::concerns(&self.spec, frame) && self.answers(frame, answer) {
             return;
         }
         let copy = frame.to_vec();
@@ -113,6 +115,26 @@ impl UserNet {
         self.shared.wake();
     }
 
+    /// Lets the router answer a frame; false if it has no answer.
+    fn answers(&self, frame: &[u8], answer: &mut dyn FnMut(Vec<u8>) -> bool) -> bool {
+        let mut router = self.shared.router.lock();
+        router.link.now = Instant::now();
+        let waiting = !router.link.out.is_empty();
+        let done = router.frame(frame).is_none();
+        // What waits already goes first, by way of the thread.
+        while !waiting && let Some(frame) = router.link.out.pop_front() {
+            if !answer(frame) {
+                break;
+            }
+        }
+        let left = !router.link.out.is_empty();
+        drop(router);
+        if left {
+            self.shared.wake();
+        }
+        done
+    }
+
     /// The guest has receive buffers again; see [`NetBackend::guest_ready`].
     pub fn guest_ready(&self) {
         self.shared.guest_ready.store(true, Ordering::SeqCst);
@@ -121,8 +143,8 @@ impl UserNet {
 }
 
 impl NetBackend for UserNet {
-    fn send(&self, frame: &[u8]) {
-        UserNet::send(self, frame);
+    fn send(&self, frame: &[u8], answer: &mut dyn FnMut(Vec<u8>) -> bool) {
+        UserNet::send(self, frame, answer);
     }
 
     fn guest_ready(&self) {
@@ -208,12 +230,9 @@ pub(super) struct Engine {
     /// The guest had no buffer for the frame at the head of the queue.
     blocked: bool,
     spec: NetUserSpec,
-    pub(super) link: Link,
-    dhcp: dhcp::Server,
     tcp: Tcp,
     udp: Udp,
     pings: Pings,
-    tftp: Tftp,
     fragments: Reassembly,
     expired: Instant,
     /// There is something that will expire.
@@ -233,8 +252,8 @@ impl Engine {
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).map_err(|error| host("get random numbers")(error.into()))?;
 
         let now = Instant::now();
-        let mut link = Link::new(&spec, now);
-        let mut tcp = Tcp::new(&spec, &mut link, u64::from_ne_bytes(seed));
+        let mut router = Router::new(&spec, now);
+        let mut tcp = Tcp::new(&spec, &mut router.link, u64::from_ne_bytes(seed));
         let mut udp = Udp::new(spec.resolver);
         let mut forwards = Vec::new();
         for rule in &spec.forwards {
@@ -249,6 +268,7 @@ impl Engine {
         let engine = Engine {
             shared: Arc::new(Shared {
                 frames: Mutex::default(),
+                router: Mutex::new(router),
                 asleep: AtomicBool::new(false),
                 guest_ready: AtomicBool::new(false),
                 stop: AtomicBool::new(false),
@@ -257,12 +277,9 @@ impl Engine {
             sink,
             woken,
             blocked: false,
-            link,
-            dhcp: dhcp::Server::new(&spec),
             tcp,
             udp,
             pings: Pings::default(),
-            tftp: Tftp::default(),
             fragments: Reassembly::default(),
             spec,
             expired: now,
@@ -285,55 +302,60 @@ impl Engine {
 
     /// Does all that can be done without waiting.
     pub(super) fn step(&mut self, ready: &mut Vec<(Token, PollFlags)>) {
-        self.link.now = Instant::now();
         let frames = {
             let mut queue = self.shared.frames.lock();
             queue.bytes = 0;
             std::mem::take(&mut queue.frames)
         };
+        let shared = Arc::clone(&self.shared);
+        let mut router = shared.router.lock();
+        router.link.now = Instant::now();
         for frame in &frames {
-            self.frame(frame);
+            self.frame(&mut router, frame);
         }
         for (token, events) in ready.drain(..) {
-            self.ready(token, events);
+            self.ready(&mut router, token, events);
         }
-        self.tcp.advance(&mut self.link, &self.spec);
-        self.flush();
-        self.expire();
+        self.tcp.advance(&mut router.link, &self.spec);
+        self.flush(router);
+        self.expire(&mut shared.router.lock());
     }
 
     /// Hands frames to the guest as long as it takes them.
-    fn flush(&mut self) {
+    fn flush(&mut self, mut router: MutexGuard<'_, Router>) {
         if self.shared.guest_ready.swap(false, Ordering::SeqCst) {
             self.blocked = false;
         }
         while !self.blocked
-            && let Some(frame) = self.link.out.front()
+            && let Some(frame) = router.link.out.pop_front()
         {
-            if self.sink.receive(frame) {
-                self.link.out.pop_front();
-            } else {
+            let taken = MutexGuard::unlocked(&mut router, || self.sink.receive(&frame));
+            if !taken {
+                router.link.out.push_front(frame);
                 // It may have become ready between its answer and now.
                 self.blocked = !self.shared.guest_ready.swap(false, Ordering::SeqCst);
             }
         }
     }
 
-    fn expire(&mut self) {
-        let now = self.link.now;
+    fn expire(&mut self, router: &mut Router) {
+        let now = router.link.now;
         if now.duration_since(self.expired) >= EXPIRY {
             self.expired = now;
-            self.link.ask_again();
-            self.expiring = self.udp.expire(now) | self.pings.expire(now) | self.tftp.expire(now) | self.tcp.resume_listening();
+            router.link.ask_again();
+            self.expiring = self.udp.expire(now) | self.pings.expire(now) | self.tcp.resume_listening();
         }
     }
 
     /// Waits until there is something to do, and collects what the host's sockets are ready for.
     pub(super) fn wait(&mut self, ready: &mut Vec<(Token, PollFlags)>) -> io::Result<()> {
-        let room = self.link.has_room();
+        let (room, awaiting, now) = {
+            let router = self.shared.router.lock();
+            (router.link.has_room(), router.link.is_awaiting(), router.link.now)
+        };
         // Without room for frames smoltcp can do nothing; the guest wakes this thread.
-        let mut timeout = if room { self.tcp.delay(self.link.now) } else { None };
-        if self.expiring || self.link.is_awaiting() {
+        let mut timeout = if room { self.tcp.delay(now) } else { None };
+        if self.expiring || awaiting {
             timeout = Some(timeout.unwrap_or(EXPIRY).min(EXPIRY));
         }
         let mut polls = Poll::default();
@@ -364,8 +386,8 @@ impl Engine {
     }
 
     /// Sees to a socket that is ready.
-    fn ready(&mut self, token: Token, events: PollFlags) {
-        let (link, spec, scratch) = (&mut self.link, &self.spec, &mut self.scratch[..]);
+    fn ready(&mut self, router: &mut Router, token: Token, events: PollFlags) {
+        let (link, spec, scratch) = (&mut router.link, &self.spec, &mut self.scratch[..]);
         match token {
             Token::Waker => while matches!((&self.woken).read(scratch), Ok(1..)) {},
             Token::TcpListener(n) => {
@@ -384,67 +406,29 @@ impl Engine {
     }
 
     /// Takes a frame from the guest.
-    pub(super) fn frame(&mut self, frame: &[u8]) {
-        const IPV4: u16 = 0x0800;
-        const ARP: u16 = 0x0806;
-        let Some((header, payload)) = frame.split_at_checked(ETHERNET) else { return };
-        match u16::from_be_bytes(array(header, 12)) {
-            ARP => self.link.arp(payload),
-            IPV4 => {
-                let mac = array::<6>(header, 6);
-                if let Some(packet) = Packet::parse(payload)
-                    && mac[0] & 1 == 0
-                {
-                    self.packet(&packet, mac);
-                }
-            }
-            _ => {}
+    pub(super) fn frame(&mut self, router: &mut Router, frame: &[u8]) {
+        let Some(packet) = router.frame(frame) else { return };
+        if !packet.is_fragment() {
+            return self.outside(router, &packet);
+        }
+        if let Some(whole) = self.fragments.add(&packet, router.link.now)
+            && let Some(packet) = Packet::parse(&whole)
+            && !router.serve(&packet)
+        {
+            self.outside(router, &packet);
         }
     }
 
-    /// Takes an IPv4 packet from the guest.
-    fn packet(&mut self, packet: &Packet<'_>, mac: [u8; 6]) {
-        // A guest without an address may speak to the DHCP server and to nobody else.
-        let homeless = packet.src == Ipv4Addr::UNSPECIFIED;
-        if !homeless {
-            let src = packet.src;
-            let usable = self.spec.contains(src) && !self.link.is_own(src) && src != self.spec.network && src != self.spec.broadcast();
-            if !usable {
-                return;
-            }
-            self.link.learn(src, mac);
-        }
-        if packet.is_fragment() {
-            if let Some(whole) = self.fragments.add(packet, self.link.now)
-                && let Some(packet) = Packet::parse(&whole)
-            {
-                self.payload(&packet, homeless);
-            }
-        } else {
-            self.payload(packet, homeless);
-        }
-    }
-
-    fn payload(&mut self, packet: &Packet<'_>, homeless: bool) {
-        let (link, spec) = (&mut self.link, &self.spec);
+    /// Takes a packet that is not for the router itself.
+    fn outside(&mut self, router: &mut Router, packet: &Packet<'_>) {
+        let (link, spec) = (&mut router.link, &self.spec);
         match packet.protocol {
             UDP => {
-                let Some(datagram) = Datagram::parse(packet.src, packet.dst, packet.payload) else {
-                    return;
-                };
-                if dhcp::Server::serves(spec, packet.dst, datagram.dst_port) {
-                    self.dhcp.receive(link, datagram.payload);
-                } else if homeless {
-                } else if packet.dst == spec.host && datagram.dst_port == tftp::PORT && spec.tftp.is_some() {
-                    self.expiring = true;
-                    let guest = SocketAddrV4::new(packet.src, datagram.src_port);
-                    self.tftp.receive(link, spec, guest, datagram.payload);
-                } else {
+                if let Some(datagram) = Datagram::parse(packet.src, packet.dst, packet.payload) {
                     self.expiring = true;
                     self.udp.receive(link, spec, packet, &datagram);
                 }
             }
-            _ if homeless => {}
             TCP => {
                 let (udp, now) = (&mut self.udp, link.now);
                 self.tcp.receive(link, spec, packet, || udp.resolver(now));

@@ -1,6 +1,6 @@
 //! A core's state between the kernel's structures and [`State`].
 
-use kvm_bindings::{kvm_dtable, kvm_fpu, kvm_regs, kvm_segment, kvm_sregs};
+use kvm_bindings::{kvm_dtable, kvm_regs, kvm_segment, kvm_sregs};
 use proteus_x86::state::{Fpu, Segment, State, Table, seg};
 
 fn segment(s: &kvm_segment) -> Segment {
@@ -36,8 +36,8 @@ fn kernel_table(t: &Table) -> kvm_dtable {
     kvm_dtable { base: t.base, limit: t.limit, ..Default::default() }
 }
 
-/// The state from what KVM_GET_REGS, KVM_GET_SREGS and KVM_GET_FPU give.
-pub fn state(r: &kvm_regs, s: &kvm_sregs, f: &kvm_fpu) -> State {
+/// The state from what KVM_GET_REGS and KVM_GET_SREGS give, and an XSAVE area.
+pub fn state(r: &kvm_regs, s: &kvm_sregs, area: &[u8]) -> State {
     let mut segments = [Segment::default(); 6];
     for (n, from) in [(seg::ES, &s.es), (seg::CS, &s.cs), (seg::SS, &s.ss), (seg::DS, &s.ds), (seg::FS, &s.fs), (seg::GS, &s.gs)] {
         segments[n] = segment(from);
@@ -58,7 +58,7 @@ pub fn state(r: &kvm_regs, s: &kvm_sregs, f: &kvm_fpu) -> State {
         cr8: s.cr8,
         efer: s.efer,
         apic_base: s.apic_base,
-        fpu: fpu(f),
+        fpu: fpu(area),
     }
 }
 
@@ -93,34 +93,65 @@ pub fn sregs(state: &State, old: &kvm_sregs) -> kvm_sregs {
     }
 }
 
-fn fpu(f: &kvm_fpu) -> Fpu {
+/// Where things are in the legacy region of an XSAVE area, and in the header behind it (Intel SDM
+/// volume 1, 13.4.1 and 13.4.2; the form with 64-bit pointers).
+mod area {
+    pub const CONTROL: usize = 0;
+    pub const STATUS: usize = 2;
+    pub const TAGS: usize = 4;
+    pub const OPCODE: usize = 6;
+    pub const INSTRUCTION: usize = 8;
+    pub const OPERAND: usize = 16;
+    pub const MXCSR: usize = 24;
+    pub const ST: usize = 32;
+    pub const XMM: usize = 160;
+    pub const XSTATE_BV: usize = 512;
+}
+
+fn get<const N: usize>(area: &[u8], at: usize) -> [u8; N] {
+    area.get(at..at + N).and_then(|bytes| bytes.try_into().ok()).unwrap_or([0; N])
+}
+
+/// x87 and SSE state in an XSAVE area.
+pub fn fpu(area: &[u8]) -> Fpu {
+    let halves = |at: usize| u16::from_le_bytes(get(area, at));
     Fpu {
         // The upper bytes of a register's place are reserved.
-        st: f.fpr.map(|r| u128::from_le_bytes(r) & (u128::MAX >> 48)),
-        control: f.fcw,
-        status: f.fsw,
-        tags: f.ftwx,
-        opcode: f.last_opcode,
-        instruction: f.last_ip,
-        operand: f.last_dp,
-        xmm: f.xmm.map(u128::from_le_bytes),
-        mxcsr: f.mxcsr,
+        st: std::array::from_fn(|n| u128::from_le_bytes(get(area, area::ST + 16 * n)) & (u128::MAX >> 48)),
+        control: halves(area::CONTROL),
+        status: halves(area::STATUS),
+        tags: get::<1>(area, area::TAGS)[0],
+        opcode: halves(area::OPCODE),
+        instruction: u64::from_le_bytes(get(area, area::INSTRUCTION)),
+        operand: u64::from_le_bytes(get(area, area::OPERAND)),
+        xmm: std::array::from_fn(|n| u128::from_le_bytes(get(area, area::XMM + 16 * n))),
+        mxcsr: u32::from_le_bytes(get(area, area::MXCSR)),
     }
 }
 
-/// For KVM_SET_FPU.
-pub fn kernel_fpu(f: &Fpu) -> kvm_fpu {
-    kvm_fpu {
-        fpr: f.st.map(u128::to_le_bytes),
-        fcw: f.control,
-        fsw: f.status,
-        ftwx: f.tags,
-        last_opcode: f.opcode,
-        last_ip: f.instruction,
-        last_dp: f.operand,
-        xmm: f.xmm.map(u128::to_le_bytes),
-        mxcsr: f.mxcsr,
-        ..Default::default()
+/// Puts x87 and SSE state into an XSAVE area, and says in its header that they are there: what the
+/// header does not name is as after a reset, whatever the area has.
+pub fn set_fpu(area: &mut [u8], f: &Fpu) {
+    let mut put = |at: usize, bytes: &[u8]| {
+        if let Some(place) = area.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    };
+    put(area::CONTROL, &f.control.to_le_bytes());
+    put(area::STATUS, &f.status.to_le_bytes());
+    put(area::TAGS, &[f.tags, 0]);
+    put(area::OPCODE, &f.opcode.to_le_bytes());
+    put(area::INSTRUCTION, &f.instruction.to_le_bytes());
+    put(area::OPERAND, &f.operand.to_le_bytes());
+    put(area::MXCSR, &f.mxcsr.to_le_bytes());
+    for (n, st) in f.st.iter().enumerate() {
+        put(area::ST + 16 * n, &st.to_le_bytes());
+    }
+    for (n, xmm) in f.xmm.iter().enumerate() {
+        put(area::XMM + 16 * n, &xmm.to_le_bytes());
+    }
+    if let Some(present) = area.get_mut(area::XSTATE_BV) {
+        *present |= 3;
     }
 }
 
@@ -140,7 +171,10 @@ mod tests {
         before.fpu.st[3] = 0x3fff_8000_0000_0000_0001;
         before.fpu.xmm[15] = u128::MAX - 5;
         before.fpu.mxcsr = 0x1f80;
-        let after = state(&regs(&before), &sregs(&before, &kvm_sregs::default()), &kernel_fpu(&before.fpu));
+        let mut area = [0; 576];
+        set_fpu(&mut area, &before.fpu);
+        assert_eq!(area[area::XSTATE_BV], 3);
+        let after = state(&regs(&before), &sregs(&before, &kvm_sregs::default()), &area);
         assert_eq!(after, before);
     }
 }

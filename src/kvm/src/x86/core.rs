@@ -16,7 +16,7 @@ use proteus_model::{CoreId, CoreLines, Line, Machine, Mapping, SystemRequest, Wi
 use proteus_x86::{State, mmu, registers};
 
 use super::debug::Debug;
-use super::saved::Saved;
+use super::saved::{Extended, Saved};
 use super::{Vm, convert, interrupts};
 use crate::kick::Kick;
 use crate::{Configuration, Error};
@@ -24,6 +24,9 @@ use crate::{Configuration, Error};
 /// How often a core is looked at that waits for a start-up interrupt where the kernel does not let
 /// it wait.
 const START_UP: Duration = Duration::from_millis(1);
+
+/// Vector of the exception that INT3 raises, #BP.
+const BREAKPOINT: u32 = 3;
 
 /// A core.
 pub struct Core {
@@ -46,6 +49,8 @@ pub struct Core {
     /// It cannot go on before a reset.
     stuck: bool,
     debug: Debug,
+    /// Breakpoint instructions in memory while it runs: linear and physical addresses.
+    planted: Vec<(u64, u64)>,
     /// Instructions stepped.
     steps: u64,
 }
@@ -92,6 +97,7 @@ impl Core {
             owing: false,
             stuck: false,
             debug: Debug::default(),
+            planted: Vec::new(),
             steps: 0,
         })
     }
@@ -117,8 +123,8 @@ impl Core {
         if self.state.is_none() {
             let regs = self.fd.get_regs().map_err(Error::refused("KVM_GET_REGS"))?;
             let sregs = self.fd.get_sregs().map_err(Error::refused("KVM_GET_SREGS"))?;
-            let fpu = self.fd.get_fpu().map_err(Error::refused("KVM_GET_FPU"))?;
-            self.state = Some(convert::state(&regs, &sregs, &fpu));
+            let extended = Extended::of(&self.fd, self.vm.xsave)?;
+            self.state = Some(convert::state(&regs, &sregs, &extended.bytes()));
         }
         self.state.as_mut().ok_or(Error::Lacks("a state"))
     }
@@ -138,12 +144,18 @@ impl Core {
     fn flush(&mut self) -> Result<(), Error> {
         let Some(state) = self.state.take().filter(|_| std::mem::take(&mut self.changed)) else { return Ok(()) };
         let old = self.fd.get_sregs().map_err(Error::refused("KVM_GET_SREGS"))?;
-        let (sregs, fpu) = (convert::sregs(&state, &old), convert::kernel_fpu(&state.fpu));
+        let sregs = convert::sregs(&state, &old);
         if sregs != old {
             self.fd.set_sregs(&sregs).map_err(Error::refused("KVM_SET_SREGS"))?;
         }
-        if self.fd.get_fpu().map_err(Error::refused("KVM_GET_FPU"))? != fpu {
-            self.fd.set_fpu(&fpu).map_err(Error::refused("KVM_SET_FPU"))?;
+        // Not KVM_SET_FPU: the kernel then need not take note that the registers are in use, and
+        // may load them as after a reset.
+        let mut extended = Extended::of(&self.fd, self.vm.xsave)?;
+        let mut bytes = extended.bytes();
+        if convert::fpu(&bytes) != state.fpu {
+            convert::set_fpu(&mut bytes, &state.fpu);
+            extended.set_bytes(&bytes);
+            extended.restore(&self.fd)?;
         }
         self.fd.set_regs(&convert::regs(&state)).map_err(Error::refused("KVM_SET_REGS"))
     }
@@ -188,7 +200,39 @@ impl Core {
         if self.stuck {
             return Ok(Stop::Off);
         }
-        self.flush()?;
+        self.plant(step.is_some());
+        let stop = self.flush().and_then(|()| self.go_on(step));
+        for (_, phys) in self.planted.drain(..) {
+            self.vm.planted.take(&self.machine, phys);
+        }
+        stop
+    }
+
+    /// Finds out what the host does for a debugger, where one has set anything.
+    fn try_debugging(&mut self) {
+        if !(self.debug.breakpoints.is_empty() && self.debug.watchpoints.is_empty()) {
+            self.debug.tried = self.vm.tried();
+        }
+    }
+
+    /// Puts breakpoint instructions where breakpoints have no register. A step takes the instruction
+    /// where it stands, whatever breakpoint is there.
+    fn plant(&mut self, steps: bool) {
+        if self.debug.in_memory().is_empty() {
+            return;
+        }
+        let pc = self.pc();
+        for linear in self.debug.in_memory().to_vec() {
+            if !(steps && linear == pc)
+                && let Some(phys) = self.translate(linear)
+                && self.vm.planted.put(&self.machine, phys)
+            {
+                self.planted.push((linear, phys));
+            }
+        }
+    }
+
+    fn go_on(&mut self, step: Option<bool>) -> Result<Stop, Error> {
         if let Some(control) = self.debug.control(step, self.vm.debug) {
             self.fd.set_guest_debug(&control).map_err(Error::refused("KVM_SET_GUEST_DEBUG"))?;
         }
@@ -262,7 +306,7 @@ impl Core {
                     let _ = self.machine.write(self.id, at, Width::B4, eoi.vector.into());
                 }
             }
-            KVM_EXIT_DEBUG => return Ok(Some(self.debug_exit(&debug.arch))),
+            KVM_EXIT_DEBUG => return self.debug_exit(&debug.arch),
             KVM_EXIT_SHUTDOWN => return Ok(Some(self.give_up(SystemRequest::Reset))),
             KVM_EXIT_SYSTEM_EVENT => {
                 let request = match event {
@@ -336,10 +380,17 @@ impl Core {
         }
     }
 
-    /// A debugger's condition, or the end of a step.
-    fn debug_exit(&mut self, exit: &kvm_debug_exit_arch) -> Stop {
-        self.debug.hit = self.debug.condition(exit);
-        if self.debug.hit.is_some() { Stop::Debug } else { Stop::Budget }
+    /// A debugger's condition, or the end of a step. A breakpoint instruction that nobody has
+    /// planted is the guest's own, and goes back to it.
+    fn debug_exit(&mut self, exit: &kvm_debug_exit_arch) -> Result<Option<Stop>, Error> {
+        if exit.exception == BREAKPOINT && !self.planted.iter().any(|(linear, _)| *linear == exit.pc) {
+            let mut events = self.fd.get_vcpu_events().map_err(Error::refused("KVM_GET_VCPU_EVENTS"))?;
+            (events.exception.injected, events.exception.nr, events.exception.has_error_code) = (1, BREAKPOINT as u8, 0);
+            self.fd.set_vcpu_events(&events).map_err(Error::refused("KVM_SET_VCPU_EVENTS"))?;
+            return Ok(None);
+        }
+        self.debug.hit = if exit.exception == BREAKPOINT { Some(Hit::Breakpoint) } else { self.debug.condition(exit) };
+        Ok(Some(if self.debug.hit.is_some() { Stop::Debug } else { Stop::Budget }))
     }
 
     /// Tells people why the kernel cannot go on, with the instruction and the registers.
@@ -425,11 +476,14 @@ impl Vcpu for Core {
     }
     fn set_breakpoints(&mut self, addresses: &[u64]) {
         self.debug.breakpoints = addresses.to_vec();
-        self.complain();
+        self.try_debugging();
     }
     fn set_watchpoints(&mut self, watchpoints: &[Watchpoint]) {
         self.debug.watchpoints = watchpoints.to_vec();
-        self.complain();
+        self.try_debugging();
+    }
+    fn admits(&self, breakpoints: &[u64], watchpoints: &[Watchpoint]) -> bool {
+        breakpoints.is_empty() && watchpoints.is_empty() || Debug::new(breakpoints, watchpoints, self.vm.tried()).possible()
     }
     fn take_hit(&mut self) -> Option<Hit> {
         self.debug.hit.take()
@@ -499,13 +553,5 @@ impl Core {
             self.flush()?;
         }
         Ok(())
-    }
-
-    /// Says what cannot be watched.
-    fn complain(&self) {
-        let n = self.debug.too_many();
-        if n > 0 && self.id.0 == 0 {
-            (self.configuration.report)(&format!("warning: {n} breakpoints or watchpoints more than the processor's four registers can hold have no effect"));
-        }
     }
 }

@@ -4,12 +4,13 @@ mod convert;
 mod core;
 mod debug;
 mod interrupts;
+mod planted;
 mod probe;
 mod saved;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kvm_bindings::{CpuId, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
 use kvm_ioctls::{Cap, Kvm, VmFd};
@@ -24,7 +25,9 @@ use crate::memory::Slots;
 use crate::{Configuration, Error, core_id};
 
 pub use self::core::Core;
+use debug::Tried;
 use interrupts::Messages;
+use planted::Planted;
 pub use saved::Saved;
 
 /// Version of the interface, the same since Linux 2.6.22.
@@ -104,6 +107,10 @@ pub struct Vm {
     /// Model-specific registers that are part of a core's state.
     msrs: Vec<u32>,
     debug: debug::Offers,
+    /// Breakpoint instructions in memory.
+    planted: Planted,
+    /// What came of trying what debuggers need, once one needs it.
+    tried: OnceLock<Tried>,
 }
 
 impl Vm {
@@ -116,7 +123,25 @@ impl Vm {
         let xsave = usize::try_from(fd.check_extension_int(Cap::Xsave2)).unwrap_or(0);
         let slots = Mutex::new(Slots::new(fd.check_extension(Cap::ReadonlyMem)));
         let debug = debug::Offers::new(&fd);
-        Ok(Arc::new(Vm { fd, messages: Mutex::new(Messages::new(PINS as usize)), slots, xsave, msrs, debug }))
+        Ok(Arc::new(Vm {
+            fd,
+            messages: Mutex::new(Messages::new(PINS as usize)),
+            slots,
+            xsave,
+            msrs,
+            debug,
+            planted: Planted::default(),
+            tried: OnceLock::new(),
+        }))
+    }
+
+    /// Tries what debuggers need, which takes some milliseconds, once. A host where that fails has none of it.
+    fn tried(&self) -> Tried {
+        let try_it = || -> Result<Tried, Error> {
+            let host = Host::open()?;
+            Ok(Tried { breakpoints: host.breakpoints()?, watchpoints: host.watchpoints()?, instructions: host.breakpoint_instruction()? })
+        };
+        *self.tried.get_or_init(|| try_it().unwrap_or_default())
     }
 
     /// Makes the slots those of the machine's address space.

@@ -113,7 +113,7 @@ impl Guest {
     fn start(&self, mode: Mode) -> Result<(), Error> {
         let old = self.core.get_sregs().map_err(Error::refused("KVM_GET_SREGS"))?;
         let regs = self.core.get_regs().map_err(Error::refused("KVM_GET_REGS"))?;
-        let mut state = convert::state(&regs, &old, &kvm_fpu::default());
+        let mut state = convert::state(&regs, &old, &[]);
         let long = mode != Mode::Paged32;
         let entry = Entry { pc: CODE, page_tables: long.then_some(TABLES), code: 0x10, data: 0x18, gdt: Some((GDT, 0x2f)), ..Entry::default() };
         entry.apply(&mut state);
@@ -234,13 +234,13 @@ impl Host {
             ("the model's CPUID in ring 3", "user programs see the host's processor whatever -cpu says", cpuid),
             ("INT3 in ring 0", "kernels with breakpoints of their own end in an internal error", self.breakpoint_instruction()?),
             ("single steps", "debuggers cannot step", stops(self, Mode::Kernel, &[NOP, NOP], KVM_GUESTDBG_SINGLESTEP, None)?),
-            ("hardware breakpoints", "debuggers' breakpoints have no effect", stops(self, Mode::Kernel, &[NOP, NOP], 0, Some((CODE + 1, 0)))?),
+            ("hardware breakpoints", "debuggers' breakpoints have no effect", self.breakpoints()?),
             (
                 "hardware breakpoints in ring 3",
                 "debuggers' breakpoints have no effect in user programs",
                 stops(self, Mode::User, &[NOP, NOP], 0, Some((CODE + 1, 0)))?,
             ),
-            ("watchpoints", "debuggers' watchpoints have no effect", stops(self, Mode::Kernel, &STORE, 0, Some((DATA, 0xd)))?),
+            ("watchpoints", "debuggers' watchpoints have no effect", self.watchpoints()?),
         ];
         Ok(rows.into_iter().map(|(name, without, there)| Capability { name, without, there }).collect())
     }
@@ -257,8 +257,18 @@ impl Host {
         }))
     }
 
+    /// Whether a breakpoint in a debug register stops a guest.
+    pub(super) fn breakpoints(&self) -> Result<bool, Error> {
+        stops(self, Mode::Kernel, &[NOP, NOP], 0, Some((CODE + 1, 0)))
+    }
+
+    /// Whether a watchpoint stops a guest.
+    pub(super) fn watchpoints(&self) -> Result<bool, Error> {
+        stops(self, Mode::Kernel, &STORE, 0, Some((DATA, 0xd)))
+    }
+
     /// Whether INT3 in ring 0 becomes the debugger's, where one asked for it.
-    fn breakpoint_instruction(&self) -> Result<bool, Error> {
+    pub(super) fn breakpoint_instruction(&self) -> Result<bool, Error> {
         let mut guest = Guest::new(self, Mode::Kernel, &code(&[0xcc]))?;
         guest.debug(KVM_GUESTDBG_USE_SW_BP, None)?;
         Ok(guest.run() == End::Debug)

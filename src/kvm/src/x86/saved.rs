@@ -7,8 +7,8 @@ use proteus_x86::msrs;
 use super::Vm;
 use crate::{Error, Report};
 
-/// A core's extended state (x87, SSE, AVX and what is behind them).
-enum Extended {
+/// A core's extended state (x87, SSE, AVX and what is behind them), an XSAVE area.
+pub enum Extended {
     Short(Box<kvm_xsave>),
     Long(Xsave),
 }
@@ -61,7 +61,8 @@ impl Saved {
 }
 
 impl Extended {
-    fn of(core: &VcpuFd, bytes: usize) -> Result<Extended, Error> {
+    /// Takes it out; `bytes` is the size of the area on this host.
+    pub fn of(core: &VcpuFd, bytes: usize) -> Result<Extended, Error> {
         let short = size_of::<kvm_xsave>();
         if bytes <= short {
             return Ok(Extended::Short(Box::new(core.get_xsave().map_err(Error::refused("KVM_GET_XSAVE"))?)));
@@ -72,7 +73,30 @@ impl Extended {
         Ok(Extended::Long(area))
     }
 
-    fn restore(&self, core: &VcpuFd) -> Result<(), Error> {
+    fn words(&self) -> &[u32] {
+        match self {
+            Extended::Short(area) => &area.region,
+            Extended::Long(area) => &area.as_fam_struct_ref().xsave.region,
+        }
+    }
+
+    /// The first 4 KiB of the area.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.words().iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// Replaces the first 4 KiB of the area.
+    pub fn set_bytes(&mut self, bytes: &[u8]) {
+        let words = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word));
+        match self {
+            Extended::Short(area) => area.region.iter_mut().zip(words).for_each(|(to, from)| *to = from),
+            // SAFETY: only the area itself is written, and the length behind it stays.
+            Extended::Long(area) => unsafe { area.as_mut_fam_struct() }.xsave.region.iter_mut().zip(words).for_each(|(to, from)| *to = from),
+        }
+    }
+
+    /// Puts it back.
+    pub fn restore(&self, core: &VcpuFd) -> Result<(), Error> {
         // SAFETY: the areas came from `of`, with the size that this host has; no feature that makes
         // them larger is enabled between.
         let result = unsafe {

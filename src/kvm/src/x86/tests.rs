@@ -155,6 +155,27 @@ fn pages_that_the_guest_writes_are_logged() {
     assert_eq!(dirty(&rig), []);
 }
 
+/// Breakpoint instructions go when the last core is done with them; what the guest has written
+/// over one stays.
+#[test]
+fn breakpoint_instructions_leave_memory_as_it_was() {
+    let Some(rig) = rig("breakpoint instructions", &[]) else { return };
+    let (machine, planted, before) = (&rig.machine, planted::Planted::default(), rig.memory());
+    let byte = |at: u64| rig.machine.read(CoreId(0), at, Width::B1).unwrap();
+    assert!(planted.put(machine, CODE) && planted.put(machine, CODE) && planted.put(machine, 0x0f00_0000));
+    assert!(!planted.put(machine, 0xf000_0000), "there is no memory");
+    assert_eq!([byte(CODE), byte(0x0f00_0000)], [0xcc; 2]);
+    planted.take(machine, CODE);
+    assert_eq!(byte(CODE), 0xcc);
+    planted.take(machine, CODE);
+    planted.take(machine, 0x0f00_0000);
+    assert!(rig.memory() == before && byte(0x0f00_0000) == 0x77);
+    planted.put(machine, CODE);
+    rig.ram.write(CODE, &[0x90]).unwrap();
+    planted.take(machine, CODE);
+    assert_eq!(byte(CODE), 0x90);
+}
+
 #[test]
 fn read_only_memory_is_read_and_not_written() {
     // MOV EAX,[0xf000000]; MOV [0x6000],EAX; MOV [0xf000004],ESP.

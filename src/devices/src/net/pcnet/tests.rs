@@ -226,6 +226,24 @@ fn errors(b: &Bench) -> u64 {
     b.machine.counters().guest_errors
 }
 
+/// What the network answers by itself is there when the access that has sent the frame ends, and
+/// what there is no room for is lost.
+#[test]
+fn answers_come_with_the_access_that_sends() {
+    let mut d = Driver::started(2, 0, &[0x600; 2]);
+    let answer = [&OWN[..], &OTHER, &[8, 6], &[7; 50]].concat();
+    d.b.answer("netdev", vec![answer.clone(); 5000]);
+    d.queue(&[&[1; 60]], 0);
+    assert_eq!(d.received(0), None);
+    d.demand();
+    for n in 0..2 {
+        let (_, _, bytes) = d.received(n).expect("an answer");
+        assert_eq!(bytes[..answer.len()], answer);
+    }
+    // As many wait as there may be on their way to a port.
+    assert_eq!(d.b.answered("netdev"), 1024);
+}
+
 #[test]
 fn conforms() {
     check(&PCNET).unwrap();

@@ -93,6 +93,11 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => whole, 2 => damaged, 1 => bytes(200)]
 }
 
+fn take(engine: &mut Engine, frame: &[u8]) {
+    let shared = Arc::clone(&engine.shared);
+    engine.frame(&mut shared.router.lock(), frame);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
@@ -111,16 +116,16 @@ proptest! {
         let sink = Arc::clone(&card) as Arc<dyn FrameSink>;
         let (mut engine, _) = Engine::new(spec, sink).unwrap();
         for frame in &frames {
-            engine.frame(frame);
+            take(&mut engine, frame);
             engine.step(&mut Vec::new());
-            prop_assert!(engine.link.out.len() <= 1024);
+            prop_assert!(engine.shared.router.lock().link.out.len() <= 1024);
         }
         // It still does its work.
         card.set_capacity(10_000);
         engine.shared.guest_ready.store(true, std::sync::atomic::Ordering::SeqCst);
         engine.step(&mut Vec::new());
         let before = card.len();
-        engine.frame(&ip(ADDRESS, GATEWAY, 1, 0, &echo(1, b"alive?")));
+        take(&mut engine, &ip(ADDRESS, GATEWAY, 1, 0, &echo(1, b"alive?")));
         engine.step(&mut Vec::new());
         prop_assert!(card.len() > before);
     }
@@ -186,7 +191,7 @@ proptest! {
         let syn = Segment {
             at: 0, ack: 0, flags: 2, window: 0xffff, options: vec![], data: vec![],
         };
-        engine.frame(&segment(port, 99, 0, &syn));
+        take(&mut engine, &segment(port, 99, 0, &syn));
         let mut server = None;
         // What the network's segments, taken together, acknowledge and have sent.
         let mut synack = None;
@@ -203,7 +208,7 @@ proptest! {
         let ack = synack.unwrap_or_default().wrapping_add(1);
         let mut seq = 100u32;
         for (n, s) in segments.iter().enumerate() {
-            engine.frame(&segment(port, seq, ack, s));
+            take(&mut engine, &segment(port, seq, ack, s));
             if s.at == 0 && s.flags & 0x16 == 0x10 {
                 seq = seq.wrapping_add(s.data.len() as u32);
             }
@@ -217,12 +222,12 @@ proptest! {
             engine.shared.guest_ready.store(true, std::sync::atomic::Ordering::SeqCst);
             engine.wait(&mut ready).unwrap();
             engine.step(&mut ready);
-            prop_assert!(engine.link.out.len() <= 1024);
+            prop_assert!(engine.shared.router.lock().link.out.len() <= 1024);
         }
         drop(server);
         engine.step(&mut ready);
         let before = card.len();
-        engine.frame(&ip(ADDRESS, GATEWAY, 1, 0, &echo(1, b"alive?")));
+        take(&mut engine, &ip(ADDRESS, GATEWAY, 1, 0, &echo(1, b"alive?")));
         engine.step(&mut ready);
         prop_assert!(card.len() > before);
     }

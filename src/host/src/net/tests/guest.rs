@@ -155,7 +155,7 @@ impl phy::TxToken for Transmit<'_> {
         let mut frame = vec![0; len];
         let result = f(&mut frame);
         if !self.0.card.loses() {
-            self.0.net.send(&frame);
+            self.0.net.send(&frame, &mut |answer| self.0.card.receive(&answer));
         }
         result
     }

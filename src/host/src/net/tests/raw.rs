@@ -63,7 +63,7 @@ impl Bench {
     }
 
     pub fn send(&self, frame: &[u8]) {
-        self.net.send(frame);
+        self.net.send(frame, &mut |answer| self.card.receive(&answer));
     }
 
     /// The payload of the next IPv4 packet of a protocol.
@@ -204,6 +204,38 @@ fn dhcp_tells_names_and_keeps_its_leases_apart() {
     // What is released can be had again.
     bench.send(&dhcp(7, mac(1), ADDRESS, &[]));
     assert_eq!(ask(3, mac(2), ANY, &[50, 4, 10, 0, 2, 15]).0, 5);
+}
+
+/// What the router answers by itself is there when the frame is sent, not some time later.
+#[test]
+fn the_router_answers_at_once() {
+    let net = UserNet::start(NetUserSpec { tftp: Some(env!("CARGO_MANIFEST_DIR").into()), ..NetUserSpec::default() }, Card::new(0)).unwrap();
+    let answers = |frame: &[u8]| {
+        let mut answers = 0;
+        net.send(frame, &mut |_| {
+            answers += 1;
+            true
+        });
+        answers
+    };
+    let tftp = |port| ip(ADDRESS, GATEWAY, UDP, 0, &udp_segment(1234, port, b"\0\x01Cargo.toml\0octet\0"));
+    let cases = [
+        ("ARP", arp(GATEWAY), 1),
+        ("ARP for somebody else", arp(ADDRESS), 0),
+        ("DHCP", dhcp(1, MAC, ANY, &[]), 1),
+        ("ping", ip(ADDRESS, GATEWAY, 1, 0, &echo(1, b"x")), 1),
+        ("part of a ping", ip(ADDRESS, GATEWAY, 1, 0x2000, &echo(1, b"12345678")), 0),
+        ("ping of the DNS forwarder", ip(ADDRESS, DNS, 1, 0, &echo(1, b"x")), 1),
+        ("TFTP", tftp(69), 1),
+        ("a datagram to the host", tftp(70), 0),
+    ];
+    for (what, frame, want) in cases {
+        assert_eq!(answers(&frame), want, "{what}");
+    }
+    // Cut off anywhere, they do no harm.
+    for len in 0..60 {
+        answers(&tftp(69)[..len]);
+    }
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn dns_queries_reach_the_resolver() {
     for n in 0..3u8 {
         let query = [n; 40];
         let segment = super::raw::udp_segment(3000 + u16::from(n), 53, &query);
-        guest.net().send(&super::raw::ip(super::guest::ADDRESS, DNS, 17, 0, &segment));
+        guest.net().send(&super::raw::ip(super::guest::ADDRESS, DNS, 17, 0, &segment), &mut |_| false);
         let card = std::sync::Arc::clone(&guest.device.card);
         let first = card.find(guest.net(), |f| (f[12..14] == [8, 0]).then(|| f.to_vec()));
         assert_eq!(first.len(), 1514);
