@@ -59,7 +59,7 @@ fn the_power_button_reset_and_soft_off_are_those_of_the_event_device() {
     assert!(!build(&[("acpi", "off")]).system_powerdown());
 }
 
-/// The disk is in the last slot: its queue's memory is broken, of which it tells by its interrupt.
+/// The disk is in the last slot. It answers a request that it does not know.
 #[test]
 fn slots_have_interrupts_behind_those_of_the_isa_bus_where_acpi_tells_of_them() {
     for (acpi, irq) in [("on", 23), ("auto", 23), ("off", 12)] {
@@ -68,8 +68,15 @@ fn slots_have_interrupts_behind_those_of_the_isa_bus_where_acpi_tells_of_them() 
         let sent = messages(m);
         let slot = |at: u64| 0xfeb0_0e00 + at;
         assert_eq!((m.read(CORE, slot(0), Width::B4), m.read(CORE, slot(8), Width::B4)), (Ok(0x7472_6976), Ok(2)));
-        // Driver there; queue 0 of 8 descriptors in pages, far outside of memory; notify.
-        for (at, value) in [(0x70, 3), (0x28, 0x1000), (0x30, 0), (0x38, 8), (0x3c, 0x1000), (0x40, 0xf_0000), (0x70, 7), (0x50, 0)] {
+        let (queue, header, status) = (0x1_0000u64, 0x2_0000u64, 0x3_0000u64);
+        // Descriptors: a header that is followed by a byte for the status; available: the first.
+        let descriptor =
+            |at: u64, len: u32, flags: u16, next: u16| [&at.to_le_bytes()[..], &len.to_le_bytes(), &flags.to_le_bytes(), &next.to_le_bytes()].concat();
+        m.poke(queue, &[descriptor(header, 16, 1, 1), descriptor(status, 1, 2, 0)].concat()).unwrap();
+        m.poke(queue + 8 * 16, &[0, 0, 1, 0, 0, 0]).unwrap();
+        m.poke(header, &[99; 16]).unwrap();
+        // Driver there; queue 0 with 8 descriptors in pages of 4 KiB; driver ready; notify.
+        for (at, value) in [(0x70, 3), (0x28, 0x1000), (0x30, 0), (0x38, 8), (0x3c, 0x1000), (0x40, queue >> 12), (0x70, 7), (0x50, 0)] {
             m.write(CORE, slot(at), Width::B4, value).unwrap();
         }
         assert_eq!(*sent.lock(), [0x40 + irq], "acpi={acpi}");

@@ -8,5 +8,6 @@ mod command_line;
 mod debugger;
 mod guest;
 mod linux;
+mod nested;
 mod pause;
 mod rig;

@@ -74,6 +74,11 @@ const BOOT_PARAMS: u64 = 0x7000;
 /// Page tables for 4 GiB: one of the highest level, one of the next, four with pages of 2 MiB.
 const TABLES: u64 = 0x9000;
 const CMDLINE: u64 = 0x2_0000;
+/// Where real mode begins, and where a kernel that wants a reset from firmware jumps to: Linux does with
+/// reduced hardware of ACPI.
+const RESET_VECTOR: u64 = 0xf_fff0;
+/// LIDT CS:[0xfff8], a table of no length; INT3, which with it ends in a shutdown, and that in a reset.
+const RESET: [u8; 16] = [0x2e, 0x0f, 0x01, 0x1e, 0xf8, 0xff, 0xcc, 0xf4, 0, 0, 0, 0, 0, 0, 0, 0];
 const CMDLINE_MAX: usize = 0x1_0000;
 const CONVENTIONAL_END: u64 = 0x9_fc00;
 /// Where root pointer and ACPI tables go: kernels that are not told look for it here.
@@ -133,13 +138,14 @@ fn place_initrd(given: &Given<'_>, kernel_end: u64, most: u64) -> Result<u64, De
     Ok(start)
 }
 
-/// Command line, initial RAM disk and ACPI tables.
+/// Command line, initial RAM disk, ACPI tables, and what firmware would have at the reset vector.
 fn common(given: &Given<'_>, initrd: u64) -> Vec<Piece> {
     let mut pieces = vec![Piece { name: "command line", address: CMDLINE, bytes: [given.cmdline.as_bytes(), &[0]].concat() }];
     if !given.initrd.is_empty() {
         pieces.push(Piece { name: "initial RAM disk", address: initrd, bytes: given.initrd.to_vec() });
     }
     pieces.extend(given.acpi.map(|tables| Piece { name: "ACPI tables", address: ACPI, bytes: tables.placed(ACPI as u32) }));
+    pieces.push(Piece { name: "reset vector", address: RESET_VECTOR, bytes: RESET.to_vec() });
     pieces
 }
 

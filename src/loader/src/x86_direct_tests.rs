@@ -143,7 +143,10 @@ fn each_protocol_leads_to_the_acpi_tables() {
         assert_eq!(word(&d, at, 8).to_le_bytes(), *b"RSD PTR ");
         let tables = d.pieces.iter().find(|p| p.name == "ACPI tables").unwrap();
         // Where kernels look that are not told, and below the end of it.
-        assert!(at.is_multiple_of(16) && tables.address >= 0xe_0000 && tables.address + tables.bytes.len() as u64 <= MIB);
+        assert!(at.is_multiple_of(16) && tables.address >= 0xe_0000 && tables.address + tables.bytes.len() as u64 <= 0xf_fff0);
+        // The jump to firmware's reset: LIDT's operand is in the segment F000h, and has the limit 0.
+        let operand = word(&d, 0xf_fff4, 2);
+        assert_eq!((word(&d, 0xf_fff0, 4).to_le_bytes(), word(&d, 0xf_0000 + operand, 2)), ([0x2e, 0x0f, 0x01, 0x1e], 0));
     }
 }
 

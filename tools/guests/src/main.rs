@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use proteus_guests::{Result, fetch::Fetcher, kvm_host::Host, table::guests};
+use proteus_guests::{
+    Result,
+    fetch::Fetcher,
+    kvm_host::{CPU, Host},
+    table::guests,
+};
 
 /// Fetches kernels and programs from Debian and builds guests of them.
 ///
@@ -36,7 +41,7 @@ enum Action {
     /// the command's.
     ///
     /// Files that the command's words name are there at the same paths, programs with their libraries.
-    /// It is slow: some hundred times as slow as this machine under KVM.
+    /// It is slow: Debian's kernel needs half a minute to its shell there.
     KvmHost(KvmHost),
 }
 
@@ -46,7 +51,7 @@ struct KvmHost {
     #[arg(long, value_name = "PATH")]
     with: Vec<PathBuf>,
     /// The processor that QEMU emulates.
-    #[arg(long, default_value = "max")]
+    #[arg(long, default_value = CPU)]
     cpu: String,
     /// Its number of cores.
     #[arg(long, default_value_t = 2)]
