@@ -146,7 +146,7 @@ fn each_protocol_leads_to_the_acpi_tables() {
         assert!(at.is_multiple_of(16) && tables.address >= 0xe_0000 && tables.address + tables.bytes.len() as u64 <= 0xf_fff0);
         // The jump to firmware's reset: LIDT's operand is in the segment F000h, and has the limit 0.
         let operand = word(&d, 0xf_fff4, 2);
-        assert_eq!((word(&d, 0xf_fff0, 4).to_le_bytes(), word(&d, 0xf_0000 + operand, 2)), ([0x2e, 0x0f, 0x01, 0x1e], 0));
+        assert_eq!((word(&d, 0xf_fff0, 4), word(&d, 0xf_0000 + operand, 2)), (0x1e01_0f2e, 0));
     }
 }
 
