@@ -55,7 +55,7 @@ pub(crate) struct World {
     /// For each core, how many wires hold each line high.
     core_drivers: Vec<[u32; 32]>,
     /// How many wires hold each line high that ends outside.
-    line_drivers: Vec<u32>,
+    pub line_drivers: Vec<u32>,
     alarms: BTreeSet<(Ns, u32, u32)>,
     /// Input changes on their way: device, pin, level.
     pending: VecDeque<(usize, usize, bool)>,
@@ -380,21 +380,6 @@ impl Locked<'_> {
             }
             *old = new;
         }
-    }
-
-    /// Sets the counts of wires that hold the lines outside, and the lines after them.
-    fn drive_lines(&mut self, counts: Vec<u32>) {
-        for (line, (old, new)) in self.world.line_drivers.iter().zip(&counts).enumerate() {
-            if (*old != 0) != (*new != 0) {
-                self.machine.line(line, *new != 0);
-            }
-        }
-        self.world.line_drivers = counts;
-    }
-
-    /// The lines that end outside and are high.
-    pub fn lines(&self) -> impl Iterator<Item = usize> {
-        self.world.line_drivers.iter().enumerate().filter(|(_, wires)| **wires != 0).map(|(line, _)| line)
     }
 
     /// Saves devices, pins, alarms and what waits at ports.

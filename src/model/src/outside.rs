@@ -6,6 +6,7 @@
 use parking_lot::RwLock;
 
 use crate::address_space::Mapping;
+use crate::bus::Locked;
 use crate::device::{Bus, WindowKind};
 use crate::machine::{HostEvent, HostEventKind, Machine};
 use crate::types::{DeviceId, Width, Window};
@@ -120,5 +121,22 @@ impl Machine {
         if let Some(sink) = self.outside.lines.read().as_deref() {
             sink(line, level);
         }
+    }
+}
+
+impl Locked<'_> {
+    /// Sets the counts of wires that hold the lines outside, and the lines after them.
+    pub fn drive_lines(&mut self, counts: Vec<u32>) {
+        for (line, (old, new)) in self.world.line_drivers.iter().zip(&counts).enumerate() {
+            if (*old != 0) != (*new != 0) {
+                self.machine.line(line, *new != 0);
+            }
+        }
+        self.world.line_drivers = counts;
+    }
+
+    /// The lines that end outside and are high.
+    pub fn lines(&self) -> impl Iterator<Item = usize> {
+        self.world.line_drivers.iter().enumerate().filter(|(_, wires)| **wires != 0).map(|(line, _)| line)
     }
 }
