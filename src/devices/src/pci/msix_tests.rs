@@ -91,7 +91,7 @@ fn the_capability_tells_of_the_table() {
     for at in [0, 4, 8] {
         b.write32("config", CAP + at, u32::MAX);
     }
-    assert_eq!(b.read32("config", CAP), (0xc000 | u32::from(VECTORS) - 1) << 16 | 0x11);
+    assert_eq!(b.read32("config", CAP), (0xc000 | (u32::from(VECTORS) - 1)) << 16 | 0x11);
     assert_eq!([4, 8].map(|at| b.read32("config", CAP + at)), [1, PENDING as u32 | 1]);
     // After a reset all are masked.
     assert!((0..u64::from(VECTORS)).all(|n| b.read32("msix", 16 * n + 12) == 1));
