@@ -126,6 +126,30 @@ fn a_snapshot_has_what_rang() {
     }
 }
 
+/// Devices stand still when the cores have stopped: what rang has reached them.
+#[test]
+fn nothing_that_rang_is_on_its_way_when_the_cores_have_stopped() {
+    use proteus_exec::sched::{Bell, Workers, connect};
+    let Some(Rig { machine, core, .. }) = toy("doorbells and stops", &store(BELL, 1)) else { return };
+    let workers = Workers::start(1, || 0).unwrap();
+    let mut cores: Vec<Box<dyn Vcpu>> = vec![Box::new(core)];
+    for _ in 0..100 {
+        let bell = Bell::new();
+        connect(&machine, &bell);
+        machine.reset(proteus_model::Reset::Cold);
+        cores[0].reset();
+        machine.write(CoreId(0), DONE, Width::B4, 0).unwrap();
+        let (seen, ringer) = (machine.clone(), bell.clone());
+        let stop = thread::spawn(move || {
+            wait("the end", || seen.read(CoreId(0), DONE, Width::B4) == Ok(1));
+            ringer.stop();
+        });
+        cores = workers.run(&machine, cores, &bell).0;
+        stop.join().unwrap();
+        assert_eq!(counts(&machine, BELL)[1], 1);
+    }
+}
+
 /// A device that sends a message each time that it is written to.
 #[derive(Debug, Default, State)]
 struct Sender {
