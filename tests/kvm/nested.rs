@@ -35,8 +35,8 @@ fn files(test: &str) -> Option<Vec<PathBuf>> {
 
 /// Runs a test program there, with these arguments.
 #[track_caller]
-fn passes_there(program: PathBuf, arguments: &[&str], with: Vec<PathBuf>) {
-    let host = Host { with, limit: HOST_LIMIT, ..Host::default() };
+fn passes_there(program: PathBuf, arguments: &[&str], with: Vec<PathBuf>, one_thread: bool) {
+    let host = Host { with, one_thread, limit: HOST_LIMIT, ..Host::default() };
     let words = [program.to_string_lossy().into_owned()].into_iter().chain(arguments.iter().map(|word| word.to_string()));
     let status = host.run(&words.chain(["--test-threads=1".into()]).collect::<Vec<_>>()).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(status, 0, "tests fail where KVM is whole, see above");
@@ -49,13 +49,13 @@ fn this_program() -> PathBuf {
 #[test]
 fn boots_debian_on_an_emulated_host() {
     let Some(with) = files("Debian's kernel by an emulated KVM") else { return };
-    passes_there(this_program(), &["--nocapture", "boots_debian_where_kvm_is_whole"], with);
+    passes_there(this_program(), &["--nocapture", "boots_debian_where_kvm_is_whole"], with, false);
 }
 
 #[test]
 fn all_tests_pass_on_an_emulated_host() {
     let Some(with) = files("the tests by an emulated KVM") else { return };
-    passes_there(this_program(), &["--skip", "boots_"], with);
+    passes_there(this_program(), &["--skip", "boots_"], with, true);
 }
 
 /// The tests of `proteus-kvm`, whose program is beside this one.
@@ -68,7 +68,7 @@ fn cores_by_themselves_on_an_emulated_host() {
     let programs = beside.map(|entry| entry.path()).filter(is_it);
     let newest = programs.max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok());
     match newest {
-        Some(program) => passes_there(program, &[], with),
+        Some(program) => passes_there(program, &[], with, false),
         None => eprintln!("SKIPPED the tests of cores by an emulated KVM: their program has not been built"),
     }
 }

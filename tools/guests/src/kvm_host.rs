@@ -33,6 +33,9 @@ const TAIL: usize = 40;
 pub struct Host {
     /// The processor that QEMU emulates.
     pub cpu: String,
+    /// Whether QEMU executes all its cores in one thread. With one for each, its SVM now and then
+    /// stops for good; with one for all, a guest whose cores wait for each other takes very long.
+    pub one_thread: bool,
     /// Its number of cores.
     pub cores: u32,
     /// Its memory in MiB.
@@ -49,7 +52,7 @@ pub struct Host {
 
 impl Default for Host {
     fn default() -> Self {
-        Self { cpu: CPU.into(), cores: 2, memory: 2048, append: String::new(), with: vec![], limit: Duration::from_secs(1800), log: None }
+        Self { cpu: CPU.into(), one_thread: false, cores: 2, memory: 2048, append: String::new(), with: vec![], limit: Duration::from_secs(1800), log: None }
     }
 }
 
@@ -68,7 +71,17 @@ impl Host {
         make_ext4(&tree, &disk, (size(&tree)? / MIB + SPARE) as u32)?;
         let serial = self.log.clone().unwrap_or_else(|| dir.0.join("serial"));
         let mut qemu = Command::new(QEMU);
-        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "pc", "-accel", "tcg,thread=multi"]);
+        qemu.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-M",
+            "pc",
+            "-accel",
+            if self.one_thread { "tcg,thread=single" } else { "tcg,thread=multi" },
+        ]);
         qemu.arg("-cpu").arg(&self.cpu).arg("-smp").arg(self.cores.to_string()).arg("-m").arg(self.memory.to_string());
         qemu.arg("-kernel").arg(kernel).arg("-initrd").arg(initrd).arg("-append");
         qemu.arg(format!("console=ttyS0 ignore_loglevel root=/dev/vda mitigations=off {}", self.append));

@@ -53,6 +53,9 @@ struct KvmHost {
     /// The processor that QEMU emulates.
     #[arg(long, default_value = CPU)]
     cpu: String,
+    /// Execute its cores in one thread: with a thread each, QEMU now and then stops for good
+    #[arg(long)]
+    one_thread: bool,
     /// Its number of cores.
     #[arg(long, default_value_t = 2)]
     cores: u32,
@@ -77,8 +80,8 @@ impl KvmHost {
     /// Fetches what the host is made of, if it is not there, and runs the command.
     fn run(self) -> Result<i32> {
         Fetcher::new(false, &|_| ()).fetch(&["amd64-kvm-host".into()])?;
-        let Self { with, cpu, cores, memory, append, limit, log, command } = self;
-        Host { cpu, cores, memory, append, with, limit: Duration::from_secs(limit), log }.run(&command)
+        let Self { with, cpu, one_thread, cores, memory, append, limit, log, command } = self;
+        Host { cpu, one_thread, cores, memory, append, with, limit: Duration::from_secs(limit), log }.run(&command)
     }
 }
 
