@@ -159,7 +159,16 @@ fn mips(target: &str) {
     g.feature("write of a register of coprocessor 0", &["set $taglo = 0x1230", "print/x $taglo", "set $taglo = 0"], &["0x1230"]);
     assert!(!all.contains("unavailable"), "{all}");
     g.feature("info threads", &["info threads"], &["CPU#0"]);
-    // The kernel idles: where it is stopped it comes by again, woken by the timer.
+    // The kernel idles: where it is stopped it comes by again, woken by the timer. Just woken it is
+    // elsewhere, and soon back.
+    let idles = |g: &mut Gdb| g.ask("x/12i $pc - 32").contains("\twait\n");
+    for _ in 0..20 {
+        if idles(&mut g) {
+            break;
+        }
+        g.go_on();
+        g.interrupt();
+    }
     let pc = g.value("$pc");
     g.feature("code of the kernel", &["x/12i $pc - 32"], &["\twait\n"]);
     g.feature("breakpoint in the kernel", &[&format!("break *{pc:#x}"), "continue", "continue"], &["Breakpoint ", ", "]);
