@@ -124,17 +124,7 @@ fn a_multiboot_kernel_finds_its_information() {
 
 #[test]
 fn each_protocol_leads_to_the_acpi_tables() {
-    let apics = acpi::Apics { ids: (0..255).collect(), local: 0xfee0_0000, io: 0xfec0_0000 };
-    let events = acpi::microvm::EventDevice {
-        events: 0xfea0_0000,
-        power_button: 2,
-        irq: 9,
-        sleep_control: 0xfea0_0200,
-        sleep_status: 0xfea0_0201,
-        soft_off: 5,
-        reset: (0xfea0_0202, 0x42),
-    };
-    let files = acpi::microvm::MicroVm { apics, events, isa: vec![], virtio: vec![] }.files();
+    let files = acpi::tests::microvm(255).files();
     let with = Given { acpi: Some(&files), ..given("", &[]) };
     for (bytes, pointer) in [(bz_image(), 0x7070), (elf(true), 0x6020)] {
         assert_eq!(word(&direct(&kernel(bytes.clone()), &given("", &[])).unwrap().unwrap(), pointer, 8), 0);

@@ -16,6 +16,7 @@ use proteus_model::{CoreId, CoreLines, Line, Machine, Mapping, SystemRequest, Wi
 use proteus_x86::{State, mmu, registers};
 
 use super::debug::Debug;
+use super::planted::Whose;
 use super::saved::{Extended, Saved};
 use super::{Vm, convert, interrupts};
 use crate::kick::Kick;
@@ -49,8 +50,8 @@ pub struct Core {
     /// It cannot go on before a reset.
     stuck: bool,
     debug: Debug,
-    /// Breakpoint instructions in memory while it runs: linear and physical addresses.
-    planted: Vec<(u64, u64)>,
+    /// Breakpoint instructions in memory while it runs: physical addresses.
+    planted: Vec<u64>,
     /// Instructions stepped.
     steps: u64,
 }
@@ -202,7 +203,7 @@ impl Core {
         }
         self.plant(step.is_some());
         let stop = self.flush().and_then(|()| self.go_on(step));
-        for (_, phys) in self.planted.drain(..) {
+        for phys in self.planted.drain(..) {
             self.vm.planted.take(&self.machine, phys);
         }
         stop
@@ -227,7 +228,7 @@ impl Core {
                 && let Some(phys) = self.translate(linear)
                 && self.vm.planted.put(&self.machine, phys)
             {
-                self.planted.push((linear, phys));
+                self.planted.push(phys);
             }
         }
     }
@@ -380,17 +381,30 @@ impl Core {
         }
     }
 
-    /// A debugger's condition, or the end of a step. A breakpoint instruction that nobody has
-    /// planted is the guest's own, and goes back to it.
+    /// A debugger's condition, or the end of a step.
     fn debug_exit(&mut self, exit: &kvm_debug_exit_arch) -> Result<Option<Stop>, Error> {
-        if exit.exception == BREAKPOINT && !self.planted.iter().any(|(linear, _)| *linear == exit.pc) {
+        if exit.exception == BREAKPOINT {
+            return self.breakpoint_exit(exit.pc);
+        }
+        self.debug.hit = self.debug.condition(exit);
+        Ok(Some(if self.debug.hit.is_some() { Stop::Debug } else { Stop::Budget }))
+    }
+
+    /// A breakpoint instruction. The guest's own goes back to it.
+    fn breakpoint_exit(&mut self, pc: u64) -> Result<Option<Stop>, Error> {
+        let whose = self.translate(pc).map_or(Whose::Guest, |phys| self.vm.planted.whose(&self.machine, phys));
+        if whose == Whose::Planted {
+            self.debug.hit = Some(Hit::Breakpoint);
+            return Ok(Some(Stop::Debug));
+        }
+        // It runs on: what has been looked at is soon out of date.
+        self.state = None;
+        if whose == Whose::Guest {
             let mut events = self.fd.get_vcpu_events().map_err(Error::refused("KVM_GET_VCPU_EVENTS"))?;
             (events.exception.injected, events.exception.nr, events.exception.has_error_code) = (1, BREAKPOINT as u8, 0);
             self.fd.set_vcpu_events(&events).map_err(Error::refused("KVM_SET_VCPU_EVENTS"))?;
-            return Ok(None);
         }
-        self.debug.hit = if exit.exception == BREAKPOINT { Some(Hit::Breakpoint) } else { self.debug.condition(exit) };
-        Ok(Some(if self.debug.hit.is_some() { Stop::Debug } else { Stop::Budget }))
+        Ok(None)
     }
 
     /// Tells people why the kernel cannot go on, with the instruction and the registers.

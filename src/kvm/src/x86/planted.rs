@@ -17,6 +17,17 @@ struct Under {
     users: usize,
 }
 
+/// Whose instruction a core has met.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// One that was put here.
+    Planted,
+    /// The guest's.
+    Guest,
+    /// One that was put here and is gone: another core has stopped first.
+    Gone,
+}
+
 /// Those of a machine, by physical address. Its cores share them.
 #[derive(Default)]
 pub struct Planted(Mutex<BTreeMap<u64, Under>>);
@@ -32,6 +43,16 @@ impl Planted {
         let Some(byte) = swap(machine, phys, |_| Some(INT3)) else { return false };
         all.insert(phys, Under { byte, users: 1 });
         true
+    }
+
+    /// Whose the instruction is that a core has met, whichever address it has come by.
+    pub fn whose(&self, machine: &Machine, phys: u64) -> Whose {
+        let all = self.0.lock();
+        match swap(machine, phys, |_| None) {
+            _ if all.contains_key(&phys) => Whose::Planted,
+            Some(INT3) | None => Whose::Guest,
+            Some(_) => Whose::Gone,
+        }
     }
 
     /// A core needs it no longer. What the guest has written over it meanwhile stays.

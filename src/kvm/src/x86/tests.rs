@@ -172,11 +172,13 @@ fn pages_that_the_guest_writes_are_logged() {
 #[test]
 fn breakpoint_instructions_leave_memory_as_it_was() {
     let Some(rig) = rig("breakpoint instructions", &[]) else { return };
-    let (machine, planted, before) = (&rig.machine, planted::Planted::default(), rig.memory());
+    use planted::{Planted, Whose};
+    let (machine, planted, before) = (&rig.machine, Planted::default(), rig.memory());
     let byte = |at: u64| rig.machine.read(CoreId(0), at, Width::B1).unwrap();
     assert!(planted.put(machine, CODE) && planted.put(machine, CODE) && planted.put(machine, 0x0f00_0000));
     assert!(!planted.put(machine, 0xf000_0000), "there is no memory");
     assert_eq!([byte(CODE), byte(0x0f00_0000)], [0xcc; 2]);
+    assert_eq!(planted.whose(machine, CODE), Whose::Planted);
     planted.take(machine, CODE);
     assert_eq!(byte(CODE), 0xcc);
     planted.take(machine, CODE);
@@ -185,7 +187,9 @@ fn breakpoint_instructions_leave_memory_as_it_was() {
     planted.put(machine, CODE);
     rig.ram.write(CODE, &[0x90]).unwrap();
     planted.take(machine, CODE);
-    assert_eq!(byte(CODE), 0x90);
+    assert_eq!((byte(CODE), planted.whose(machine, CODE)), (0x90, Whose::Gone));
+    rig.ram.write(CODE, &[0xcc]).unwrap();
+    assert_eq!(planted.whose(machine, CODE), Whose::Guest);
 }
 
 #[test]

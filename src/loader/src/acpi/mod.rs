@@ -6,7 +6,7 @@ mod files;
 pub mod microvm;
 pub mod pc;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use acpi_tables::aml::{Device, EISAName, IO, Interrupt, Name, Path, ResourceTemplate, Scope};
 use acpi_tables::{Aml, AmlSink};

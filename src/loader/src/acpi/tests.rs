@@ -10,7 +10,8 @@ fn apics(cores: u32) -> Apics {
     Apics { ids: (0..cores).collect(), local: 0xfee0_0000, io: 0xfec0_0000 }
 }
 
-fn microvm(cores: u32) -> MicroVm {
+/// The tables of a board `microvm`.
+pub(crate) fn microvm(cores: u32) -> MicroVm {
     MicroVm {
         apics: apics(cores),
         events: EventDevice {
