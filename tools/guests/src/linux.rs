@@ -109,8 +109,11 @@ const MODULES: &[&str] = &[
     "?vfat",
 ];
 
-/// Kernel modules of the host of `tools/kvm-host`: its disk and console, and KVM.
-const KVM_HOST: &[&str] = &["virtio_pci", "virtio_blk", "virtio_console", "?crc32c_generic", "?ext4", "kvm_amd"];
+/// Kernel modules of the host of `tools/kvm-host`: disks and consoles, and KVM but for its part for one
+/// vendor's processors.
+const KVM_HOST: &[&str] = &["virtio_pci", "virtio_blk", "virtio_console", "ata_piix", "sd_mod", "?crc32c_generic", "?ext4", "kvm"];
+/// That part.
+const KVM_OF_VENDORS: [&str; 2] = ["kvm-amd", "kvm-intel"];
 
 fn port(build: &Build) -> Result<&'static Port> {
     let name = build.architecture();
@@ -172,8 +175,12 @@ fn busybox_of(build: &Build) -> PathBuf {
 pub(crate) fn kvm_host(build: &Build) -> Result<()> {
     let busybox = busybox_of(build);
     let mut tree: Archive = initramfs::minimal(&busybox, &build.source("firmware/guest/initramfs"))?;
-    initramfs::add_modules(&mut tree, Modules::below(&build.package(port(build)?.kernel))?.in_load_order(KVM_HOST)?);
+    let modules = Modules::below(&build.package(port(build)?.kernel))?;
+    initramfs::add_modules(&mut tree, modules.in_load_order(KVM_HOST)?);
     initramfs::store(&tree, &build.output("kvm-host.gz"))?;
+    for name in KVM_OF_VENDORS {
+        write(&build.output(&format!("{name}.ko")), &modules.named(name)?)?;
+    }
     let output = build.output("kvm-host-busybox");
     std::fs::copy(&busybox, &output).map(drop).map_err(at("write", &output))
 }

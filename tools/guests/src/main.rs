@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use proteus_guests::{
     Result,
     fetch::Fetcher,
-    kvm_host::{CPU, Host},
+    kvm_host::{Emulator, Host},
     table::guests,
 };
 
@@ -37,11 +37,10 @@ enum Action {
     },
     /// Print every guest and its files.
     List,
-    /// Run a command on a Linux host with a full KVM, which qemu-system-x86_64 emulates. Its status is
-    /// the command's.
+    /// Run a command on a Linux host with a full KVM, which is emulated. Its status is the command's.
     ///
     /// Files that the command's words name are there at the same paths, programs with their libraries.
-    /// It is slow: Debian's kernel needs half a minute to its shell there.
+    /// It is slow: Debian's kernel needs half a minute to its shell there, and with Bochs, minutes.
     KvmHost(KvmHost),
 }
 
@@ -50,14 +49,14 @@ struct KvmHost {
     /// A further file or directory to bring.
     #[arg(long, value_name = "PATH")]
     with: Vec<PathBuf>,
-    /// The processor that QEMU emulates.
-    #[arg(long, default_value = CPU)]
-    cpu: String,
-    /// Execute its cores in one thread: with a thread each, QEMU now and then stops for good
+    /// Who emulates it.
+    #[arg(long, value_enum, default_value_t)]
+    by: Emulator,
+    /// The processor, as the emulator names it.
     #[arg(long)]
-    one_thread: bool,
-    /// Its number of cores.
-    #[arg(long, default_value_t = 2)]
+    cpu: Option<String>,
+    /// Its number of cores. With more than one, QEMU's virtualisation now and then stops for good.
+    #[arg(long, default_value_t = 1)]
     cores: u32,
     /// Its memory in MiB.
     #[arg(long, default_value_t = 2048)]
@@ -80,8 +79,8 @@ impl KvmHost {
     /// Fetches what the host is made of, if it is not there, and runs the command.
     fn run(self) -> Result<i32> {
         Fetcher::new(false, &|_| ()).fetch(&["amd64-kvm-host".into()])?;
-        let Self { with, cpu, one_thread, cores, memory, append, limit, log, command } = self;
-        Host { cpu, one_thread, cores, memory, append, with, limit: Duration::from_secs(limit), log }.run(&command)
+        let Self { with, by, cpu, cores, memory, append, limit, log, command } = self;
+        Host { by, cpu, cores, memory, append, with, limit: Duration::from_secs(limit), log }.run(&command)
     }
 }
 

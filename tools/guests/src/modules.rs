@@ -49,19 +49,23 @@ impl Modules {
         Ok(order)
     }
 
+    /// The contents of one.
+    pub(crate) fn named(&self, name: &str) -> Result<Vec<u8>> {
+        let name = name.replace('-', "_");
+        let path = self.files.get(&name).ok_or_else(|| Error::Other(format!("the kernel package has no module {name}: is it built in now?")))?;
+        if path.extension().is_none_or(|e| e != "xz") {
+            return read(path);
+        }
+        run(Command::new("xz").args(["-dkf"]).arg(path), "xz-utils")?;
+        read(&path.with_extension(""))
+    }
+
     fn add(&self, name: &str, order: &mut Vec<Module>) -> Result<()> {
         let name = name.replace('-', "_");
         if order.iter().any(|module| module.name == name) {
             return Ok(());
         }
-        let path = self.files.get(&name).ok_or_else(|| Error::Other(format!("the kernel package has no module {name}: is it built in now?")))?;
-        let contents = if path.extension().is_some_and(|e| e == "xz") {
-            let plain = path.with_extension("");
-            run(Command::new("xz").args(["-dkf"]).arg(path), "xz-utils")?;
-            read(&plain)?
-        } else {
-            read(path)?
-        };
+        let contents = self.named(&name)?;
         for needed in depends(&contents) {
             self.add(&needed, order)?;
         }

@@ -193,14 +193,14 @@ const AMD64: [Guest; 4] = linux!(
 /// A host with KVM, for `tools/kvm-host`.
 const AMD64_KVM_HOST: [Guest; 1] = [Guest {
     name: "amd64-kvm-host",
-    summary: "initramfs with KVM's modules, for a host that QEMU emulates",
+    summary: "initramfs and KVM's modules, for a host that is emulated",
     architecture: "amd64",
     lists: "amd64",
     long: false,
     packages: &[Package::Named("busybox-static")],
     needs: &["amd64-kernel"],
     sources: &["firmware/guest/initramfs"],
-    outputs: &["amd64/kvm-host.gz", "amd64/kvm-host-busybox"],
+    outputs: &["amd64/kvm-host.gz", "amd64/kvm-host-busybox", "amd64/kvm-amd.ko", "amd64/kvm-intel.ko"],
     recipe: linux::kvm_host,
 }];
 

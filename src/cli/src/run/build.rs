@@ -145,7 +145,7 @@ fn own_firmware(config: &Config, board: &Board, name: &str) -> Result<Firmware, 
     let packaged = FIRMWARE_DIRS.iter().map(PathBuf::from);
     let path = config.data_dirs.iter().cloned().chain(packaged).map(|dir| dir.join(name)).find(|p| p.exists());
     let Some(path) = path else {
-        let text = format!("{name} is not in {}\nInstall Debian's package seabios, or give -L DIRECTORY or -bios FILE", FIRMWARE_DIRS.join(" or "));
+        let text = format!("{name} is not in {}; install Debian's package seabios, or give -L DIRECTORY or -bios FILE", FIRMWARE_DIRS.join(" or "));
         return Err(Problem(text).at(&config.program, &format!("-machine {}", board.name)));
     };
     let bytes = read_file(&path, LARGEST_FIRMWARE).map_err(|e| Problem(e.to_string()).at(&config.program, &format!("-machine {}", board.name)))?;

@@ -47,7 +47,10 @@ impl Saved {
     pub fn restore(&self, core: &VcpuFd, report: &Report) -> Result<(), Error> {
         core.set_regs(&self.regs).map_err(Error::refused("KVM_SET_REGS"))?;
         core.set_sregs(&self.sregs).map_err(Error::refused("KVM_SET_SREGS"))?;
-        core.set_xcrs(&self.xcrs).map_err(Error::refused("KVM_SET_XCRS"))?;
+        // A host without XSAVE gives none, and takes none.
+        if self.xcrs.nr_xcrs > 0 {
+            core.set_xcrs(&self.xcrs).map_err(Error::refused("KVM_SET_XCRS"))?;
+        }
         self.extended.restore(core)?;
         write_msrs(core, &self.msrs, report)?;
         // After the registers that say where it is and how it counts.
