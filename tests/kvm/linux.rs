@@ -127,6 +127,30 @@ fn boots_debian(machine: &str, accel: &str) {
     assert_eq!(console.wait_exit(LIMIT).expect("an end").code(), Some(0));
 }
 
+/// By SeaBIOS, and GRUB from Debian's packages, whose disk has the kernel.
+#[test]
+fn boots_debian_from_disks() {
+    let test = "Debian's kernel from disks";
+    if !has(test, &["ring 0 at the processor's speed", "the instruction SYSCALL"]) {
+        return;
+    }
+    let Some(disk) = guest(test, "grub.img") else { return };
+    for (interface, partition) in [("ide", "sda1"), ("virtio", "vda1")] {
+        let mut command = Command::new(PROGRAM);
+        command.args(["-M", "pc", "-accel", "kvm", "-cpu", "host", "-smp", "2", "-m", "512", "-display", "none", "-serial", "stdio"]);
+        command.arg("-drive").arg(format!("if={interface},format=raw,snapshot=on,file={}", disk.display()));
+        let mut console = Console::spawn(&mut command).unwrap_or_else(|e| panic!("{e}"));
+        expect(&mut console, "GRUB starts Linux");
+        shell(&mut console);
+        for (line, want) in [("nproc", "2"), ("cat /proc/partitions", partition)] {
+            let answer = console.shell(line, LIMIT).unwrap_or_else(|e| panic!("{e}"));
+            assert!(answer.output.contains(want), "{interface}: {line}: {}", answer.output);
+        }
+        console.send("poweroff -f\n").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(console.wait_exit(LIMIT).expect("an end").code(), Some(0));
+    }
+}
+
 /// Waits for the guest's shell.
 #[track_caller]
 fn shell(console: &mut Console) {

@@ -10,7 +10,7 @@ use proteus_guests::kvm_host::{Emulator, Host};
 use crate::rig::*;
 
 const HOST_LIMIT: Duration = Duration::from_secs(1800);
-const GUESTS: &[&str] = &["amd64/bzImage", "amd64/initrd.gz", "amd64/rootfs.ext4"];
+const GUESTS: &[&str] = &["amd64/bzImage", "amd64/initrd.gz", "amd64/rootfs.ext4", "amd64/grub.img"];
 const HOSTS: &[&str] = &["amd64/kvm-host.gz", "amd64/kvm-host-busybox", "amd64/kvm-amd.ko", "amd64/kvm-intel.ko"];
 
 /// The files that tests need, beside the test program; `None` says that this is no long run, or what
@@ -49,6 +49,12 @@ fn this_program() -> PathBuf {
 fn boots_debian_on_an_emulated_amd_host() {
     let Some(with) = files("Debian's kernel by an emulated KVM", Emulator::Qemu) else { return };
     passes_there(Emulator::Qemu, this_program(), &["--nocapture", "linux::boots_debian"], with);
+}
+
+#[test]
+fn boots_debian_on_an_emulated_intel_host() {
+    let Some(with) = files("Debian's kernel by an emulated KVM", Emulator::Bochs) else { return };
+    passes_there(Emulator::Bochs, this_program(), &["--nocapture", "linux::boots_debian"], with);
 }
 
 /// All but Debian's kernel, which takes long there, and those of `skip`.

@@ -14,6 +14,7 @@ mod built;
 pub mod console;
 mod cpio;
 pub mod fetch;
+mod grub;
 mod initramfs;
 pub mod kvm_host;
 mod linux;

@@ -7,11 +7,12 @@ use flate2::read::GzDecoder;
 
 use crate::cpio::Archive;
 use crate::fetch::Build;
+use crate::grub;
 use crate::initramfs;
 use crate::modules::Modules;
 use crate::programs::{self, CrossCompiler};
-use crate::rootfs;
-use crate::tools::{Error, Result, at, entries, part_name, read, remove_dir, rename, write};
+use crate::rootfs::{self, make_ext4};
+use crate::tools::{Error, Result, at, entries, make_dir, part_name, read, remove_dir, rename, write};
 
 /// What is particular to Linux on one architecture.
 struct Port {
@@ -183,6 +184,24 @@ pub(crate) fn kvm_host(build: &Build) -> Result<()> {
     }
     let output = build.output("kvm-host-busybox");
     std::fs::copy(&busybox, &output).map(drop).map_err(at("write", &output))
+}
+
+/// The disk that GRUB boots from.
+pub(crate) fn grub(build: &Build) -> Result<()> {
+    const MIB: u32 = 48;
+    let disk = build.output("grub.img");
+    let (tree, system) = (disk.with_extension("tree"), disk.with_extension("ext4"));
+    remove_dir(&tree)?;
+    make_dir(&tree.join("boot"))?;
+    for name in ["bzImage", "initrd.gz"] {
+        let to = tree.join("boot").join(name);
+        std::fs::copy(build.output(name), &to).map_err(at("write", &to))?;
+    }
+    make_ext4(&tree, &system, MIB)?;
+    let script = format!("serial\nterminal_output serial\necho GRUB starts Linux\n{}", grub::starts_linux("console=ttyS0"));
+    grub::make_disk(&script, &system, &disk)?;
+    remove_dir(&tree)?;
+    std::fs::remove_file(&system).map_err(at("remove", &system))
 }
 
 /// The two initramfs images.

@@ -204,6 +204,20 @@ const AMD64_KVM_HOST: [Guest; 1] = [Guest {
     recipe: linux::kvm_host,
 }];
 
+/// A disk that GRUB boots from, for PCs with a BIOS.
+const AMD64_GRUB: [Guest; 1] = [Guest {
+    name: "amd64-grub",
+    summary: "disk with GRUB, kernel and initramfs, for PCs with a BIOS",
+    architecture: "amd64",
+    lists: "amd64",
+    long: false,
+    packages: &[],
+    needs: &["amd64-kernel", "amd64-busybox"],
+    sources: &[],
+    outputs: &["amd64/grub.img"],
+    recipe: linux::grub,
+}];
+
 /// What a debugger needs to know of Debian's kernel: 800 MB to download.
 const ARM64_SYMBOLS: [Guest; 1] = [Guest {
     name: "arm64-kernel-dbg",
@@ -219,11 +233,12 @@ const ARM64_SYMBOLS: [Guest; 1] = [Guest {
 }];
 
 /// The guests by architecture; in each list a guest comes after those it needs.
-const LISTS: [&[Guest]; 10] = [
+const LISTS: [&[Guest]; 11] = [
     &ARM64,
     &ARM64_SYMBOLS,
     &AMD64,
     &AMD64_KVM_HOST,
+    &AMD64_GRUB,
     &MIPSEL,
     &MIPS64EL,
     &malta_u_boot!("mipsel"),
