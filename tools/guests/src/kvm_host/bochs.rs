@@ -1,6 +1,7 @@
 //! A host that Bochs emulates: GRUB starts the kernel from its disk, and the command's output goes to
 //! the second serial line.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -28,6 +29,7 @@ pub(super) fn told(host: &Host, place: &Place) -> Result<Told> {
     write(&output, b"")?;
     // Its debugger waits for a word.
     write(&commands, b"c\n")?;
+    let [log, errors] = ["log", "errors"].map(|name| place.dir.join(name));
     let cpu = host.cpu.as_deref().unwrap_or(CPU);
     let text = format!(
         "megs: {}\ncpu: model={cpu}, count={}, ips=100000000\nclock: sync=none\ndisplay_library: term\nspeaker: enabled=0\nsound: driver=dummy\n\
@@ -35,7 +37,7 @@ pub(super) fn told(host: &Host, place: &Place) -> Result<Told> {
          com1: enabled=1, mode=file, dev=\"{}\"\ncom2: enabled=1, mode=file, dev=\"{}\"\n",
         host.memory,
         host.cores,
-        place.dir.join("log").display(),
+        log.display(),
         disk.display(),
         absolute(place.serial)?.display(),
         output.display()
@@ -43,8 +45,9 @@ pub(super) fn told(host: &Host, place: &Place) -> Result<Told> {
     write(&settings, text.as_bytes())?;
     let mut command = Command::new(PROGRAM);
     command.arg("-q").arg("-f").arg(settings).arg("-rc").arg(commands).env("TERM", "vt100");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(Told { command, output: Some(output) })
+    // Its screen is of no use here.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&errors).map_err(at("write", &errors))?);
+    Ok(Told { command, output: Some(output), errors: Some(errors) })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -47,6 +47,8 @@ struct Told {
     command: Command,
     /// The file to which it writes what the command prints, if not to this process's output.
     output: Option<PathBuf>,
+    /// The file to which it writes what it has to say itself, if not to this process's errors.
+    errors: Option<PathBuf>,
 }
 
 /// Where the parts of a host are.
@@ -143,11 +145,13 @@ impl Host {
         let mut output = told.output.as_deref().map(|path| File::open(path).map_err(at("read", path))).transpose()?;
         let ended = wait(child, self.limit, output.as_mut())?;
         let messages = String::from_utf8_lossy(&read(&serial)?).into_owned();
+        let said = told.errors.filter(|_| messages.is_empty()).and_then(|path| fs::read_to_string(path).ok());
         let status = messages.lines().rev().find_map(|line| line.trim().strip_prefix(STATUS)?.parse().ok());
+        let last = tail(said.as_deref().unwrap_or(&messages));
         match (status, ended) {
             (Some(status), _) => Ok(status),
-            (None, Some(end)) => Err(Error::Other(format!("the host ended ({end}) before the command did:\n{}", tail(&messages)))),
-            (None, None) => Err(Error::Other(format!("the command had not ended after {} s:\n{}", self.limit.as_secs(), tail(&messages)))),
+            (None, Some(end)) => Err(Error::Other(format!("the host ended ({end}) before the command did:\n{last}"))),
+            (None, None) => Err(Error::Other(format!("the command had not ended after {} s:\n{last}", self.limit.as_secs()))),
         }
     }
 

@@ -26,5 +26,5 @@ pub(super) fn told(host: &Host, place: &Place) -> Result<Told> {
     command.arg("-drive").arg(format!("if=virtio,format=raw,cache=unsafe,file={}", place.file_system()?.display()));
     command.arg("-serial").arg(format!("file:{}", place.serial.display()));
     command.args(["-chardev", "stdio,id=out,signal=on", "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=out"]);
-    Ok(Told { command, output: None })
+    Ok(Told { command, output: None, errors: None })
 }
