@@ -195,6 +195,19 @@ pub struct PlugIn {
     pub backends: Vec<(String, Backend)>,
 }
 
+/// What firmware boots from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Boot {
+    /// `order=`: letters of drives.
+    pub order: Option<String>,
+    /// `once=`: the same until the machine is reset.
+    pub once: Option<String>,
+    /// `menu=`: firmware offers a choice.
+    pub menu: bool,
+    /// `strict=`: from devices with `bootindex=` only, if there are any.
+    pub strict: bool,
+}
+
 /// Whose the interrupt controllers and the interval timer of a PC are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Interrupts {
@@ -232,10 +245,8 @@ pub struct BoardConfig {
     pub graphics: bool,
     /// The BIOS of the graphics card.
     pub graphics_rom: Option<Firmware>,
-    /// `-boot order=`: letters of drives.
-    pub boot_order: Option<String>,
-    /// `-boot menu=`: firmware offers a choice.
-    pub boot_menu: bool,
+    /// `-boot`.
+    pub boot: Boot,
     /// `-fw_cfg`: names and contents, in order.
     pub fw_cfg: Vec<(String, Vec<u8>)>,
     /// `-uuid`.
@@ -277,8 +288,7 @@ impl BoardConfig {
             firmware: None,
             graphics: false,
             graphics_rom: None,
-            boot_order: None,
-            boot_menu: false,
+            boot: Boot::default(),
             fw_cfg: Vec::new(),
             uuid: None,
             loader: Vec::new(),

@@ -32,7 +32,7 @@ mod x86;
 
 pub use built::{ArmCores, ArmStart, BuiltBoard, Conduit, Cores, Dtb, HostPort, MipsCores, MipsStart, X86Cores, X86Entry};
 pub use config::{
-    Backend, BoardConfig, BoardProperty, Choices, Cpu, DriveInterface, Firmware, IdeDrive, Interrupts, LoaderContents, LoaderItem, PlugIn, Seeds,
+    Backend, BoardConfig, BoardProperty, Boot, Choices, Cpu, DriveInterface, Firmware, IdeDrive, Interrupts, LoaderContents, LoaderItem, PlugIn, Seeds,
 };
 pub use error::BoardError;
 pub use proteus_loader::Architecture;

@@ -25,7 +25,7 @@ use crate::built::{BuiltBoard, Cores, MipsCores, MipsStart, Mirror};
 use crate::config::{Backend, BoardConfig, Chosen, DriveInterface, IdeDrive, Interrupts};
 use crate::error::{BoardError, refuse};
 use crate::malta_boot::{self, Given, RESET_VECTOR, REVISION, REVISION_AT, SWAPPED, extended, physical, word};
-use crate::wiring::{Controller, IsaPart, PciBus, SLOTS, Wiring};
+use crate::wiring::{self, Controller, IsaPart, PciBus, PciSlots, SLOTS, Wiring};
 
 const MIB: u64 = 1 << 20;
 
@@ -341,7 +341,8 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let mut taken = [false; SLOTS];
     taken[0] = true;
     taken[SOUTH_BRIDGE] = true;
-    w.plug(PciBus { name: BUS, taken, first: CONNECTORS, on_board: Some((ETHERNET, ON_BOARD_ETHERNET)), bridge, route }, config.devices)?;
+    let devices = wiring::slots(w.board, &mut PciSlots { bus: BUS, taken, first: CONNECTORS, on_board: Some((ETHERNET, ON_BOARD_ETHERNET)) }, config.devices)?;
+    w.plug(PciBus { bridge, route, boot_order: false }, devices)?;
     let Wiring { b, ports, .. } = w;
     let machine = b.build()?;
     let power_key = machine.input_pin(pm, "power-button", 0).map(|pin| (pm, pin));

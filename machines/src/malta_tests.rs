@@ -421,6 +421,7 @@ fn plugged_in_devices_have_the_slots_that_qemu_gives_them() {
         (vec![PlugIn { bus: Some("pcie.0".into()), ..rng(None) }], "no bus 'pcie.0'"),
         (vec![device("virtio-rng-device", &[])], "PCI bus only"),
         ((0..15).map(|_| rng(None)).collect(), "all slots"),
+        (vec![device("virtio-blk-pci", &[("drive", "hd"), ("bootindex", "0")])], "the firmware of malta takes no bootindex="),
         (vec![device("virtio-rng-pci", &[("vectors", "3")])], "vectors=3: the malta board takes no interrupt messages"),
     ] {
         let error = refused(devices);

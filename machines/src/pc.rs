@@ -23,7 +23,7 @@ use crate::built::BuiltBoard;
 use crate::config::{BoardConfig, Chosen, DriveInterface, Firmware, PlugIn};
 use crate::error::{BoardError, refuse};
 use crate::pc_firmware;
-use crate::wiring::{IsaPart, PciBus, SLOTS, Wiring};
+use crate::wiring::{self, IsaPart, PciBus, PciSlots, SLOTS, Wiring};
 use crate::x86::{self, FW_CFG, IO_APIC, MESSAGES, isa_device as device};
 
 const MIB: u64 = 1 << 20;
@@ -161,7 +161,8 @@ impl Wiring {
             self.isa(part)?;
         }
         let cmos = pc_firmware::cmos(config, low(config.memory));
-        self.isa_with(&RTC, |p| p.with_text("contents", &cmos))?;
+        let after_reset = pc_firmware::cmos_after_reset(config).unwrap_or_default();
+        self.isa_with(&RTC, |p| p.with_text("contents", &cmos)?.with_text("after-reset", &after_reset))?;
         for (part, to) in SERIALS.iter().zip(std::mem::take(&mut config.serials)) {
             let Some(to): Option<Arc<dyn CharPort>> = to else { continue };
             let id = self.isa(part)?;
@@ -239,7 +240,12 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
     let entry = x86::loaded_entry(&entries)?;
     loads.push(Load::whole(firmware.name, HIGH - rom, firmware.bytes));
     boot::check_overlap(&loads)?;
-    let items = pc_firmware::items(&mut config, low(size), description)?;
+    let (isa, pci): (Vec<PlugIn>, _) = std::mem::take(&mut config.devices).into_iter().partition(x86::is_isa);
+    let mut taken = [false; SLOTS];
+    taken[..=SOUTH_BRIDGE].fill(true);
+    taken[GRAPHICS] = config.graphics;
+    let pci = wiring::slots(PC.name, &mut PciSlots { bus: BUS, taken, first: GRAPHICS, on_board: None }, pci)?;
+    let items = pc_firmware::items(&mut config, low(size), description, &pci)?;
 
     let mut b = MachineBuilder::new(PC.name, config.cores);
     let clock = config.clock.clone();
@@ -253,17 +259,13 @@ fn build(mut config: BoardConfig) -> Result<BuiltBoard, BoardError> {
         p.set("items", items.value())?;
         Ok(p)
     })?;
-    let (isa, pci): (Vec<PlugIn>, _) = config.devices.into_iter().partition(x86::is_isa);
     for device in isa {
         w.plug_isa(device)?;
     }
-    let mut taken = [false; SLOTS];
-    taken[..=SOUTH_BRIDGE].fill(true);
     if config.graphics {
-        taken[GRAPHICS] = true;
         w.pc_graphics(config.graphics_rom)?;
     }
-    w.plug(PciBus { name: BUS, taken, first: GRAPHICS, on_board: None, bridge, route }, pci)?;
+    w.plug(PciBus { bridge, route, boot_order: true }, pci)?;
     let Wiring { b, ports, .. } = w;
     let machine = b.build()?;
     let power_key = machine.input_pin(pm, "power-button", 0).map(|pin| (pm, pin));

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use proteus_devices::REGISTRY;
 use proteus_loader::Kernel;
 use proteus_model::testing::MemoryImage;
-use proteus_model::{CoreId, Line, Machine, Mapping, Props, SystemRequest, Width};
+use proteus_model::{CoreId, Line, Machine, Mapping, Props, Reset, SystemRequest, Width};
 
 use crate::*;
 
@@ -234,8 +234,8 @@ fn the_guest_resets_and_turns_off() {
 #[test]
 fn firmware_is_told_what_it_asks_for() {
     let mut c = config(64 * MIB, 3);
-    c.boot_order = Some("dc".into());
-    c.boot_menu = true;
+    c.boot.order = Some("dc".into());
+    c.boot.menu = true;
     c.fw_cfg.push(("opt/test".into(), b"mine".to_vec()));
     c.ide = vec![None, Some(IdeDrive { cdrom: false, image: Some(Arc::new(MemoryImage::new(vec![0; 512], false))) })];
     let m = build(c).machine;
@@ -248,6 +248,54 @@ fn firmware_is_told_what_it_asks_for() {
     assert_eq!((files["opt/test"].as_slice(), files["etc/pvpanic-port"].as_slice()), (&b"mine"[..], &[5, 5][..]));
     let m = build(config(64 * MIB, 1)).machine;
     assert_eq!((cmos(&m, 0x3d), cmos(&m, 0x38)), (0x12, 0x31), "disk, floppy drive, CD drive");
+}
+
+#[test]
+fn the_order_of_boot_devices_is_that_of_their_indices() {
+    let disks = |indices: &[Option<&str>], change: fn(&mut BoardConfig)| {
+        let mut c = config(64 * MIB, 1);
+        change(&mut c);
+        let ty = REGISTRY.iter().find(|t| t.name == "virtio-blk-pci").unwrap();
+        for (n, index) in indices.iter().enumerate() {
+            let id = format!("disk{n}");
+            let mut given = vec![("drive", id.as_str())];
+            given.extend(index.map(|index| ("bootindex", index)));
+            let backend = Backend::Block(Arc::new(MemoryImage::new(vec![0; 512], false)));
+            c.devices.push(PlugIn {
+                ty,
+                id: Some(id.clone()),
+                bus: None,
+                nic: false,
+                props: Props::with(ty, &given).unwrap(),
+                backends: vec![("drive".into(), backend)],
+            });
+        }
+        try_build(c).map(|board| files(&board.machine).remove("bootorder").map(|order| String::from_utf8(order).unwrap()))
+    };
+    // Without a graphics card, the first is in slot 2.
+    let (second, fourth) = ("/pci@i0cf8/scsi@3/disk@0,0", "/pci@i0cf8/scsi@5/disk@0,0");
+    let indices = [None, Some("10"), None, Some("9")];
+    assert_eq!(disks(&indices, |_| ()), Ok(Some(format!("{fourth}\n{second}\0"))));
+    assert_eq!(disks(&indices, |c| c.boot.strict = true), Ok(Some(format!("{fourth}\n{second}\nHALT\0"))));
+    assert_eq!(disks(&[None], |c| c.boot.strict = true), Ok(None));
+    let text = disks(&[Some("1"), Some("1")], |_| ()).unwrap_err();
+    assert!(text.contains("bootindex=1 already"), "{text}");
+}
+
+#[test]
+fn once_is_until_the_machine_is_reset() {
+    let mut c = config(64 * MIB, 1);
+    c.boot.once = Some("d".into());
+    c.boot.order = Some("nc".into());
+    let m = build(c).machine;
+    assert_eq!((cmos(&m, 0x3d), cmos(&m, 0x38)), (0x03, 1));
+    m.reset(Reset::Warm);
+    assert_eq!((cmos(&m, 0x3d), cmos(&m, 0x38)), (0x24, 1));
+    let m = build(config(64 * MIB, 1)).machine;
+    outp(&m, 0x70, Width::B1, 0x3d);
+    outp(&m, 0x71, Width::B1, 0x7f);
+    m.reset(Reset::Warm);
+    assert_eq!(cmos(&m, 0x3d), 0x7f, "the guest's own");
 }
 
 #[test]
@@ -297,8 +345,9 @@ fn what_the_board_has_not_is_refused() {
         ("4 serial ports", |c| c.serials = vec![None; 5]),
         ("needs firmware", |c| c.firmware = None),
         ("pages of 4 KiB", |c| c.firmware = Some(Firmware { name: "fw".into(), bytes: vec![0; 100] })),
-        ("'x' is no boot device", |c| c.boot_order = Some("cx".into())),
-        ("at most 3 devices", |c| c.boot_order = Some("acdn".into())),
+        ("'x' is no boot device", |c| c.boot.order = Some("cx".into())),
+        ("at most 3 devices", |c| c.boot.order = Some("acdn".into())),
+        ("-boot once=e: 'e' is no boot device", |c| c.boot.once = Some("e".into())),
         ("no such property", |c| c.properties = vec![("foo".into(), "on".into())]),
     ];
     for (want, change) in cases {

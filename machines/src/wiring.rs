@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proteus_devices::REGISTRY;
 use proteus_devices::pci::parse_address;
+use proteus_devices::virtio::blk::BOOT_INDEX;
 use proteus_model::{CharPort, DeviceId, DeviceType, MachineBuilder, PropError, Props, WindowKind};
 
 use crate::built::HostPort;
@@ -40,20 +41,26 @@ pub(crate) struct Controller {
     pub inputs: usize,
 }
 
-/// The PCI bus of a board, for the devices of the user.
-pub(crate) struct PciBus {
-    /// Its name, which `-device bus=` may give.
-    pub name: &'static str,
+/// The slots of a board's PCI bus, for the devices of the user.
+pub(crate) struct PciSlots {
+    /// The name of the bus, which `-device bus=` may give.
+    pub bus: &'static str,
     /// Slots in use.
     pub taken: [bool; SLOTS],
     /// The first slot that a device without `addr=` may get.
     pub first: usize,
     /// The slot of a network interface of the board itself, and its type.
     pub on_board: Option<(usize, &'static str)>,
+}
+
+/// The PCI bus of a board.
+pub(crate) struct PciBus {
     /// Has the inputs "pirq".
     pub bridge: DeviceId,
     /// Which of them a pin (INTA is 1) of a slot is wired to.
     pub route: fn(usize, usize) -> usize,
+    /// Firmware boots from the devices in the order of `bootindex=`.
+    pub boot_order: bool,
 }
 
 /// Slots of a PCI bus.
@@ -151,23 +158,12 @@ impl Wiring {
         Ok(())
     }
 
-    /// Devices of the user on the PCI bus, and their slots.
-    pub fn plug(&mut self, mut bus: PciBus, devices: Vec<PlugIn>) -> Result<(), BoardError> {
-        // Those with an address first, so that the others find what is free.
-        let mut slots = vec![None; devices.len()];
-        for (slot, device) in slots.iter_mut().zip(&devices) {
-            let on_board = bus.on_board.filter(|(n, ty)| device.nic && device.ty.name == *ty && !bus.taken[*n]);
-            *slot = self.wanted_slot(bus.name, device)?.or(on_board.map(|(n, _)| n));
-            if let Some(n) = *slot
-                && std::mem::replace(&mut bus.taken[n], true)
-            {
-                return Err(refuse(format!("-device {}: slot {n:#x} of the PCI bus has a device already", device.ty.name)));
+    /// Devices of the user on the PCI bus, by slot.
+    pub fn plug(&mut self, bus: PciBus, devices: Vec<(usize, PlugIn)>) -> Result<(), BoardError> {
+        for (slot, device) in devices {
+            if !bus.boot_order && device.props.get(BOOT_INDEX.name).is_some() {
+                return Err(refuse(format!("-device {}: the firmware of {} takes no bootindex=", device.ty.name, self.board)));
             }
-        }
-        for (slot, device) in slots.into_iter().zip(devices) {
-            let free = || (bus.first..SLOTS).find(|n| !bus.taken[*n]);
-            let slot = slot.or_else(free).ok_or_else(|| refuse(format!("-device {}: all slots of the PCI bus are in use", device.ty.name)))?;
-            bus.taken[slot] = true;
             let name = self.name(device.id, format!("pci.{slot:02x}"));
             let mut props = device.props;
             if device.ty.properties.iter().any(|p| p.name == "guest-big-endian") {
@@ -205,21 +201,42 @@ impl Wiring {
             None => otherwise,
         }
     }
+}
 
-    /// The slot that the user wants for a device.
-    fn wanted_slot(&self, bus: &str, device: &PlugIn) -> Result<Option<usize>, BoardError> {
-        let board = self.board;
-        let error = |what: String| refuse(format!("-device {}: {what}", device.ty.name));
-        if device.ty.windows.first().is_none_or(|w| w.kind != WindowKind::PciConfig) {
-            return Err(error(format!("the {board} board has a PCI bus only; virtio devices for it are called virtio-...-pci")));
+/// Devices of the user by their slots of the PCI bus.
+pub(crate) fn slots(board: &str, slots: &mut PciSlots, devices: Vec<PlugIn>) -> Result<Vec<(usize, PlugIn)>, BoardError> {
+    // Those with an address first, so that the others find what is free.
+    let mut wanted = vec![None; devices.len()];
+    for (slot, device) in wanted.iter_mut().zip(&devices) {
+        let on_board = slots.on_board.filter(|(n, ty)| device.nic && device.ty.name == *ty && !slots.taken[*n]);
+        *slot = wanted_slot(board, slots.bus, device)?.or(on_board.map(|(n, _)| n));
+        if let Some(n) = *slot
+            && std::mem::replace(&mut slots.taken[n], true)
+        {
+            return Err(refuse(format!("-device {}: slot {n:#x} of the PCI bus has a device already", device.ty.name)));
         }
-        if let Some(other) = device.bus.as_ref().filter(|other| *other != bus) {
-            return Err(error(format!("the {board} board has no bus '{other}'; it has '{bus}'")));
-        }
-        match parse_address(&device.props)? {
-            None => Ok(None),
-            Some((slot, 0)) => Ok(Some(slot.into())),
-            Some((slot, function)) => Err(error(format!("addr={slot:02x}.{function}: a device of one function has function 0"))),
-        }
+    }
+    let place = |(slot, device): (Option<usize>, PlugIn)| {
+        let free = || (slots.first..SLOTS).find(|n| !slots.taken[*n]);
+        let slot = slot.or_else(free).ok_or_else(|| refuse(format!("-device {}: all slots of the PCI bus are in use", device.ty.name)))?;
+        slots.taken[slot] = true;
+        Ok((slot, device))
+    };
+    wanted.into_iter().zip(devices).map(place).collect()
+}
+
+/// The slot that the user wants for a device.
+fn wanted_slot(board: &str, bus: &str, device: &PlugIn) -> Result<Option<usize>, BoardError> {
+    let error = |what: String| refuse(format!("-device {}: {what}", device.ty.name));
+    if device.ty.windows.first().is_none_or(|w| w.kind != WindowKind::PciConfig) {
+        return Err(error(format!("the {board} board has a PCI bus only; virtio devices for it are called virtio-...-pci")));
+    }
+    if let Some(other) = device.bus.as_ref().filter(|other| *other != bus) {
+        return Err(error(format!("the {board} board has no bus '{other}'; it has '{bus}'")));
+    }
+    match parse_address(&device.props)? {
+        None => Ok(None),
+        Some((slot, 0)) => Ok(Some(slot.into())),
+        Some((slot, function)) => Err(error(format!("addr={slot:02x}.{function}: a device of one function has function 0"))),
     }
 }

@@ -66,6 +66,37 @@ fn seabios_boots_our_disk_from_ide_and_from_virtio() {
     }
 }
 
+/// The disk in the later slot first; with `strict=on`, nothing else is tried.
+#[test]
+fn seabios_boots_in_the_order_that_is_wanted() {
+    const TEST: &str = "seabios_boots_in_the_order_that_is_wanted";
+    let [one, other] = [(0x15, "one"), (0x2a, "other")].map(|(status, text)| {
+        let directory = tempfile::tempdir().expect("a directory");
+        (disk(directory.path(), status, text), directory)
+    });
+    let drives = [&one, &other].map(|(path, _)| format!("if=none,format=raw,file={}", path.display()));
+    let [one, other] = [format!("{},id=one", drives[0]), format!("{},id=other", drives[1])];
+    let words = ["-serial", "stdio", "-device", "isa-debug-exit", "-drive", &one, "-drive", &other];
+    let Some(mut command) = pc(TEST, &words) else { return };
+    command.args(["-device", "virtio-blk-pci,drive=one,bootindex=2", "-device", "virtio-blk-pci,drive=other,bootindex=1"]);
+    let console = &mut start(&mut command);
+    expect(console, "sector 64: other", BOOT);
+    ends(console, 0x2a << 1 | 1);
+
+    let empty = tempfile::NamedTempFile::new().expect("a file");
+    empty.as_file().set_len(1 << 20).expect("a disk of 1 MiB");
+    let empty = format!("if=none,format=raw,id=empty,file={}", empty.path().display());
+    for strict in ["on", "off"] {
+        let boot = format!("strict={strict}");
+        let words = ["-serial", "none", "-chardev", "stdio,id=debug", "-device", "isa-debugcon,iobase=0x402,chardev=debug", "-boot", &boot];
+        let Some(mut command) = pc(TEST, &words) else { return };
+        command.args(["-drive", &empty, "-device", "virtio-blk-pci,drive=empty,bootindex=0"]);
+        let console = &mut start(&mut command);
+        expect(console, "No bootable device.", BOOT);
+        assert_eq!(console.transcript().contains("Booting from Floppy"), strict == "off", "{strict}: {}", console.transcript());
+    }
+}
+
 #[test]
 fn seabios_finds_the_machine_and_no_disk() {
     let words = ["-smp", "2", "-serial", "none", "-chardev", "stdio,id=debug", "-device", "isa-debugcon,iobase=0x402,chardev=debug", "-boot", "menu=off"];

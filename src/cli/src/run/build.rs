@@ -104,9 +104,6 @@ fn refuse_missing(config: &Config, board: &Board) -> Result<(), UsageError> {
     if config.boot != Boot::default() && !board.takes.contains(&"-boot") {
         return fail("-boot", &format!("the firmware of {} takes no boot order", board.name));
     }
-    if config.boot.once.is_some() || config.boot.strict.is_some() {
-        return fail("-boot", "once= and strict= are not implemented; give order= and menu=");
-    }
     devices::check_objects(config)?;
     match config.vga.as_deref() {
         None => {}
@@ -196,8 +193,8 @@ fn board_config(config: &Config, board: &Board, plan: &Plan) -> Result<BoardConf
     if b.graphics {
         b.graphics_rom = Some(own_firmware(config, board, GRAPHICS_BIOS)?);
     }
-    b.boot_order = config.boot.order.clone();
-    b.boot_menu = config.boot.menu == Some(true);
+    let given = config.boot.clone();
+    b.boot = proteus_machines::Boot { order: given.order, once: given.once, menu: given.menu == Some(true), strict: given.strict == Some(true) };
     for item in &config.fw_cfg {
         let at = format!("-fw_cfg {}", shorten(&item.name));
         let contents = match &item.contents {

@@ -114,17 +114,20 @@ struct Mc146818 {
     seen: u64,
     #[state(skip)]
     century: usize,
+    /// What a reset puts into the memory: numbers and values.
+    #[state(skip)]
+    after_reset: Vec<(usize, u8)>,
 }
 
-/// Numbers and values of the bytes of property "contents".
-fn parse_contents(props: &Props) -> Result<Vec<(usize, u8)>, PropError> {
+/// Numbers and values of the bytes of a property.
+fn parse_contents(props: &Props, property: &str) -> Result<Vec<(usize, u8)>, PropError> {
     let pair = |text: &str| {
         let (at, value) = text.split_once('=')?;
         let at = usize::from_str_radix(at, 16).ok().filter(|at| (0x0e..LEN).contains(at))?;
         Some((at, u8::from_str_radix(value, 16).ok()?))
     };
-    let all = props.str("contents").unwrap_or_default();
-    let refuse = |text: &str| props.refuse(format!("contents: '{text}' must be NUMBER=VALUE, hexadecimal, with a number from e to {:x}", LEN - 1));
+    let all = props.str(property).unwrap_or_default();
+    let refuse = |text: &str| props.refuse(format!("{property}: '{text}' must be NUMBER=VALUE, hexadecimal, with a number from e to {:x}", LEN - 1));
     all.split(':').filter(|text| !text.is_empty()).map(|text| pair(text).ok_or_else(|| refuse(text))).collect()
 }
 
@@ -138,10 +141,11 @@ impl Mc146818 {
         for (at, value) in [(A, A_RESET), (B, B_RESET), (D, D_RESET)] {
             bytes[at as usize] = value as u8;
         }
-        for (at, value) in parse_contents(props)? {
+        for (at, value) in parse_contents(props, "contents")? {
             bytes[at] = value;
         }
-        Ok(Mc146818 { index: 0, bytes, ahead: 0, phase: 0, weekday_ahead: 0, flags: 0, seen: 0, century: century as usize })
+        let after_reset = parse_contents(props, "after-reset")?;
+        Ok(Mc146818 { after_reset, index: 0, bytes, ahead: 0, phase: 0, weekday_ahead: 0, flags: 0, seen: 0, century: century as usize })
     }
 
     fn byte(&self, at: u64) -> u8 {
@@ -408,8 +412,11 @@ impl Device for Mc146818 {
         cx.alarm(ALARM, at);
     }
 
-    fn reset(&mut self, cx: &mut dyn Services, _: Reset) {
+    fn reset(&mut self, cx: &mut dyn Services, kind: Reset) {
         self.reset_state();
+        if kind == Reset::Warm {
+            self.after_reset.iter().for_each(|(at, value)| self.bytes[*at] = *value);
+        }
         self.bytes[B as usize] &= !(B_PIE | B_AIE | B_UIE | B_SQWE) as u8;
         self.seen = self.divider(cx);
     }
@@ -424,6 +431,12 @@ pub static MC146818RTC: DeviceType = DeviceType {
             kind: PropertyKind::String,
             default: PropertyDefault::None,
             doc: "What is in the memory at first: NUMBER=VALUE:..., both hexadecimal",
+        },
+        PropertyDecl {
+            name: "after-reset",
+            kind: PropertyKind::String,
+            default: PropertyDefault::None,
+            doc: "What a reset of the machine puts there, in the same form",
         },
     ],
     windows: &[WindowDecl::pio("regs", 2, AccessRule::BYTE)],

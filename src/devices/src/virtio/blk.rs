@@ -352,12 +352,22 @@ const PROPERTIES: &[PropertyDecl] = &[
     property("discard", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer discard"),
     property("write-zeroes", PropertyKind::Bool, PropertyDefault::Bool(true), "Offer writing of zeroes"),
 ];
+/// Of a disk on a PCI bus. Boards whose firmware takes an order of boot devices obey it.
+pub const BOOT_INDEX: PropertyDecl =
+    property("bootindex", PropertyKind::U64, PropertyDefault::None, "Place among the devices that firmware boots from, the lowest first");
+/// The properties of one on a PCI bus, beside those of the function.
+const PCI_PROPERTIES: &[PropertyDecl] = &{
+    let mut all = [BOOT_INDEX; PROPERTIES.len() + 1];
+    let (rest, _) = all.split_at_mut(PROPERTIES.len());
+    rest.copy_from_slice(PROPERTIES);
+    all
+};
 const PORTS: &[PortDecl] = &[PortDecl { name: "drive", kind: PortKind::Block }];
 const EXAMPLE: &[(&str, &str)] = &[("drive", "hd"), ("serial", "conformance"), ("num-queues", "2")];
 
 /// A block device on a PCI bus.
 pub static VIRTIO_BLK_PCI: DeviceType = DeviceType {
-    properties: properties!(pci::PROPERTIES, PROPERTIES),
+    properties: properties!(pci::PROPERTIES, PCI_PROPERTIES),
     ports: PORTS,
     example: EXAMPLE,
     ..Pci::<Blk>::device_type("virtio-blk-pci", "Virtio block device (PCI)", |props| Pci::boxed(props, Blk::new(props)?))
