@@ -250,6 +250,33 @@ fn firmware_is_told_what_it_asks_for() {
     assert_eq!((cmos(&m, 0x3d), cmos(&m, 0x38)), (0x12, 0x31), "disk, floppy drive, CD drive");
 }
 
+/// The controllers wait for edges, of which each byte of an answer is to make one.
+#[test]
+fn each_byte_of_the_keyboard_interrupts() {
+    let m = build(config(64 * MIB, 1)).machine;
+    for (port, value) in [(0x20, 0x11), (0x21, 8), (0x21, 4), (0x21, 1), (0x21, 0xfd), (0x64, 0x60), (0x60, 0x41), (0x60, 0xf2)] {
+        outp(&m, port, Width::B1, value);
+    }
+    for byte in [0xfa, 0xab, 0x41] {
+        // A poll takes the interrupt as a processor does, which ends with an EOI.
+        outp(&m, 0x20, Width::B1, 0x0c);
+        assert_eq!(inp(&m, 0x20, Width::B1), 0x81, "before {byte:x}");
+        assert_eq!(inp(&m, 0x60, Width::B1), byte);
+        outp(&m, 0x20, Width::B1, 0x20);
+    }
+    outp(&m, 0x20, Width::B1, 0x0c);
+    assert_eq!(inp(&m, 0x20, Width::B1) & 0x80, 0);
+}
+
+#[test]
+fn resets_by_port_92_and_by_the_reset_control_register() {
+    for (port, values) in [(0x92, &[1][..]), (0xcf9, &[4]), (0xcf9, &[2, 6])] {
+        let m = build(config(64 * MIB, 1)).machine;
+        values.iter().for_each(|value| outp(&m, port, Width::B1, *value));
+        assert_eq!(m.take_request(), Some(SystemRequest::Reset), "{port:x} {values:x?}");
+    }
+}
+
 #[test]
 fn the_order_of_boot_devices_is_that_of_their_indices() {
     let disks = |indices: &[Option<&str>], change: fn(&mut BoardConfig)| {

@@ -8,7 +8,6 @@ use proteus_model::{CoreId, DeviceId, DeviceType, Line, Machine, MachineBuilder,
 
 /// Where the acknowledge cycle is: beyond all ports that a guest reaches.
 const INTA: u64 = 0x1_0000;
-const GPIO: u64 = 0x1000;
 
 fn ty(name: &str) -> &'static DeviceType {
     REGISTRY.iter().find(|ty| ty.name == name).unwrap()
@@ -34,14 +33,12 @@ impl Board {
         let rtc = add("mc146818rtc", &[("regs", 0x70)]);
         let uart = add("isa-serial", &[("regs", 0x3f8)]);
         let bridge = add("piix4-isa", &[("config", 0x5000), ("rcr", 0xcf9), ("port92", 0x92)]);
-        let gpio = add("pl061", &[("regs", GPIO)]);
         for (from, pin, irq) in [(pit, "out0", 0), (uart, "irq", 4), (rtc, "irq", 8)] {
             b.wire(from, (pin, 0), pic, ("irq", irq)).unwrap();
         }
         for irq in 0..16 {
             b.wire(bridge, ("irq", irq), pic, ("irq", irq)).unwrap();
         }
-        b.wire(bridge, ("init", 0), gpio, ("in", 0)).unwrap();
         b.wire_core(pic, ("intr", 0), CoreId(0), Line::IRQ).unwrap();
         let board = Board { m: b.build().unwrap(), bridge };
         for (port, value) in [(0x20, 0x11), (0x21, 0x20), (0x21, 4), (0x21, 1), (0xa0, 0x11), (0xa1, 0x28), (0xa1, 2), (0xa1, 1)] {
@@ -131,20 +128,4 @@ fn clock_serial_port_and_pci_reach_their_inputs() {
     assert_eq!((b.take(), b.take()), (Some(0x2b), Some(0x2b)), "a level");
     b.m.drive_input(b.bridge, pin, false);
     assert_eq!(b.take(), None);
-}
-
-#[test]
-fn the_processors_reset_is_a_pulse() {
-    let b = Board::new();
-    let gpio = |at: u64| b.m.read(CoreId(0), GPIO + at, Width::B4).unwrap();
-    let set = |at: u64, value: u64| b.m.write(CoreId(0), GPIO + at, Width::B4, value).unwrap();
-    // IEV: rising edges.
-    set(0x40c, 1);
-    for (port, value) in [(0xcf9, 0x04), (0x92, 0x01), (0x92, 0x00), (0x92, 0x01)] {
-        set(0x41c, 0xff);
-        b.out(port, value);
-        // RIS, and the line itself.
-        assert_eq!((gpio(0x414), gpio(0x3fc)), (u64::from(value != 0), 0), "{port:#x} {value}");
-    }
-    assert_eq!(b.m.take_request(), None);
 }

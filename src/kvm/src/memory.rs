@@ -4,6 +4,7 @@
 //! read-only, or has a device behind it that takes the writes, is a read-only slot: writes leave
 //! KVM_RUN as those to devices do. The rest of the map has no slot.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use kvm_bindings::{KVM_MEM_LOG_DIRTY_PAGES, KVM_MEM_READONLY, kvm_userspace_memory_region};
@@ -46,12 +47,14 @@ pub struct Slots {
     generation: u64,
     logged: bool,
     read_only: bool,
+    reserved: &'static [Range<u64>],
 }
 
 impl Slots {
-    /// No slots yet; whether the host can make read-only ones.
-    pub fn new(read_only: bool) -> Slots {
-        Slots { read_only, ..Slots::default() }
+    /// No slots yet; whether the host can make read-only ones. Where `reserved` is, which the kernel
+    /// has for itself, are none: the guest may put a device's memory there.
+    pub fn new(read_only: bool, reserved: &'static [Range<u64>]) -> Slots {
+        Slots { read_only, reserved, ..Slots::default() }
     }
 
     /// Makes the slots those of the map.
@@ -60,6 +63,7 @@ impl Slots {
             return Ok(());
         }
         let mut wanted = pieces(space, self.logged);
+        wanted.retain(|s| self.reserved.iter().all(|r| s.first + s.len <= r.start || r.end <= s.first));
         if !self.read_only {
             wanted.retain(|s| !s.read_only);
         }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::error::{Defect, LoadError, le32};
+use crate::error::{Defect, LoadError, le32, le64};
 use crate::image::Image;
 use crate::kernel::Kernel;
 
@@ -18,6 +18,7 @@ mod header {
     pub const CMD_LINE_PTR: usize = 0x228;
     pub const INITRD_ADDR_MAX: usize = 0x22c;
     pub const CMDLINE_SIZE: usize = 0x238;
+    pub const PREF_ADDRESS: usize = 0x258;
     pub const INIT_SIZE: usize = 0x260;
 }
 
@@ -66,6 +67,11 @@ pub fn real_mode(kernel: &Kernel, cmdline: &str, initrd: u64, ram_end: u64) -> R
     plan(kernel, cmdline, initrd, ram_end).map_err(|d| d.in_file(&kernel.file))
 }
 
+/// Where a kernel that is loaded at `load` unpacks itself: at its preferred address, if that is higher.
+pub(crate) fn unpacked_at(bytes: &[u8], protocol: u16, load: u64) -> u64 {
+    if protocol >= 0x20a { load.max(le64(bytes, header::PREF_ADDRESS).unwrap_or(0)) } else { load }
+}
+
 fn plan(kernel: &Kernel, cmdline: &str, initrd: u64, ram_end: u64) -> Result<RealMode, Defect> {
     let Image::LinuxX86(x86) = &kernel.image else {
         return Err(Defect::Unsupported("the firmware of this board starts a Linux bzImage only".into()));
@@ -90,7 +96,7 @@ fn plan(kernel: &Kernel, cmdline: &str, initrd: u64, ram_end: u64) -> Result<Rea
     }
     let len = (bytes.len() - setup_len) as u64;
     let needs = if x86.protocol >= 0x20a { u64::from(le32(bytes, header::INIT_SIZE).unwrap_or(0)).max(len) } else { len };
-    let kernel_end = u64::from(KERNEL_ADDRESS) + needs;
+    let kernel_end = unpacked_at(bytes, x86.protocol, KERNEL_ADDRESS.into()).saturating_add(needs);
     let no_room = |what, start, end| Defect::DoesNotFit { what, start, end, ram_start: KERNEL_ADDRESS.into(), ram_end };
     if kernel_end > ram_end {
         return Err(no_room("kernel", KERNEL_ADDRESS.into(), kernel_end));

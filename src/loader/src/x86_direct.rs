@@ -9,6 +9,7 @@ use crate::error::{Defect, LoadError, le32, slice};
 use crate::image::Image;
 use crate::kernel::Kernel;
 use crate::plan::{LoadPlan, Protocol, Segment};
+use crate::x86::unpacked_at;
 
 /// Bytes for an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +194,8 @@ fn linux(kernel: &Kernel, given: &Given<'_>) -> Result<Direct, Defect> {
     let image = slice(bytes, "set-up code", setup as u64, bytes.len().saturating_sub(setup).max(1) as u64)?;
     let needs = u64::from(le32(bytes, 0x260).unwrap_or(0)).max(image.len() as u64);
     let most = u64::from(le32(bytes, 0x22c).unwrap_or(0)) + 1;
-    let initrd = place_initrd(given, MIB + needs, most)?;
+    let end = unpacked_at(bytes, x86.protocol, MIB).saturating_add(needs);
+    let initrd = place_initrd(given, end, most)?;
     let mut params = vec![0; PAGE as usize];
     // The header ends where the jump at its start leads to.
     let end = (0x202 + usize::from(bytes.get(0x201).copied().unwrap_or(0))).clamp(HEADER, E820);

@@ -421,6 +421,7 @@ impl Vga {
             DISPI_ID | MEMORY | VIRT_HEIGHT => {}
             XRES => *place = value.min(MAX_XRES) & !7,
             YRES => *place = value.min(MAX_YRES),
+            BPP if !matches!(value, 0 | 4 | 8 | 15 | 16 | 24 | 32) => cx.guest_error(format_args!("pixels of {value} bits")),
             BPP => *place = if value == 0 { 8 } else { value },
             BANK => *place = value & ((VRAM_LEN >> BANK_SHIFT) - 1) as u16,
             ENABLE => self.enable(cx, value),

@@ -2,8 +2,8 @@
 //! Hardware Interface Technical Reference", keyboard controller), with a keyboard and a mouse.
 //!
 //! Keyboard and mouse answer their commands and send nothing by themselves: no input of the host
-//! reaches them. Translation to scan code set 1 is applied to nothing but what is sent, which are
-//! answers. Left out: the test inputs, secure mode, and output port bits other than reset and A20.
+//! reaches them. What the keyboard sends is translated to scan code set 1 if that is on, answers too.
+//! Left out: the test inputs, secure mode, and output port bits other than reset and A20.
 
 use std::collections::VecDeque;
 
@@ -232,6 +232,18 @@ impl I8042 {
         self.memory[0] & bit != 0
     }
 
+    /// A byte of the keyboard as the guest has it: those of scan code set 2 that are in answers, if they
+    /// are translated.
+    fn translated(&self, byte: u8) -> u8 {
+        match byte {
+            _ if !self.mode(mode::TRANSLATE) => byte,
+            1 => 0x43,
+            2 | 0x83 => 0x41,
+            3 => 0x3f,
+            _ => byte,
+        }
+    }
+
     /// Puts the next byte into the output buffer.
     fn fill(&mut self) {
         if self.full.is_some() {
@@ -239,7 +251,7 @@ impl I8042 {
         }
         self.full = self.own.pop_front();
         if self.full.is_none() && !self.mode(mode::KEYBOARD_OFF) {
-            self.full = self.keyboard.answers.pop_front().map(|byte| (byte, false));
+            self.full = self.keyboard.answers.pop_front().map(|byte| (self.translated(byte), false));
         }
         if self.full.is_none() && !self.mode(mode::MOUSE_OFF) {
             self.full = self.mouse.answers.pop_front().map(|byte| (byte, true));
@@ -317,12 +329,16 @@ impl I8042 {
 }
 
 impl Device for I8042 {
-    fn read(&mut self, _: &mut dyn Services, w: Window, _: u64, _: Width) -> Result<u64, BusFault> {
+    fn read(&mut self, cx: &mut dyn Services, w: Window, _: u64, _: Width) -> Result<u64, BusFault> {
         if w.0 == 1 {
             return Ok(self.status().into());
         }
         if let Some((byte, _)) = self.full.take() {
             self.last = byte;
+            // A read ends the interrupt before the next byte causes another: interrupt controllers
+            // that wait for edges must see both.
+            cx.set_pin(KEYBOARD_PIN, false);
+            cx.set_pin(MOUSE_PIN, false);
         }
         // With an empty buffer it is the last byte again.
         Ok(self.last.into())

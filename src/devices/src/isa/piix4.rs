@@ -74,8 +74,7 @@ const PIRQS: usize = 4;
 const IRQS: usize = 16;
 /// Inputs of the interrupt controllers that PCI interrupts cannot have.
 const RESERVED_IRQS: u16 = 0b111 | 1 << 8 | 1 << 13;
-const INIT_PIN: usize = IRQS;
-const A20_PIN: usize = IRQS + 1;
+const A20_PIN: usize = IRQS;
 
 #[derive(State)]
 #[state(version = 1)]
@@ -85,9 +84,6 @@ struct Piix4Isa {
     pirq: [bool; PIRQS],
     rcr: u8,
     port92: u8,
-    /// The processor is to be reset at the end of this entry.
-    #[state(skip)]
-    init: bool,
 }
 
 impl Piix4Isa {
@@ -104,7 +100,7 @@ impl Piix4Isa {
                 function.set_writable(at as usize, r.mask(RegAccess::ReadWrite) as u8);
             }
         }
-        Piix4Isa { function, pirq: [false; PIRQS], rcr: 0, port92: 0, init: false }
+        Piix4Isa { function, pirq: [false; PIRQS], rcr: 0, port92: 0 }
     }
 
     /// The inputs of the interrupt controllers that PCI interrupts hold.
@@ -130,10 +126,9 @@ impl Piix4Isa {
     fn write_reset_control(&mut self, cx: &mut dyn Services, value: u64) {
         let rises = value & !u64::from(self.rcr) & RC_RCPU != 0;
         self.rcr = (value & (RC_SRST | RC_RCPU)) as u8;
-        match (rises, value & RC_SRST != 0) {
-            (true, true) => cx.system(SystemRequest::Reset),
-            (true, false) => self.init = true,
-            _ => {}
+        // Of the processor alone too (RC_SRST is 0): what runs without it has nothing to do.
+        if rises {
+            cx.system(SystemRequest::Reset);
         }
     }
 }
@@ -152,7 +147,9 @@ impl Device for Piix4Isa {
             CONFIG_WINDOW => self.write_config(cx, at, size, value),
             RCR_WINDOW => self.write_reset_control(cx, value),
             _ => {
-                self.init |= value & !u64::from(self.port92) & PORT92_INIT != 0;
+                if value & !u64::from(self.port92) & PORT92_INIT != 0 {
+                    cx.system(SystemRequest::Reset);
+                }
                 self.port92 = (value & (PORT92_INIT | PORT92_A20)) as u8;
             }
         }
@@ -172,24 +169,18 @@ impl Device for Piix4Isa {
         for irq in 0..IRQS {
             cx.set_pin(irq, routed >> irq & 1 != 0);
         }
-        if std::mem::take(&mut self.init) {
-            cx.set_pin(INIT_PIN, true);
-            cx.set_pin(INIT_PIN, false);
-        }
         cx.set_pin(A20_PIN, u64::from(self.port92) & PORT92_A20 != 0);
     }
 
     fn reset(&mut self, _: &mut dyn Services, _: Reset) {
         self.reset_state();
-        self.init = false;
     }
 }
 
-/// The device type. Pin "init" pulses when the processor is to be reset; "a20" is high while the
-/// guest wants address line 20.
+/// The device type. Pin "a20" is high while the guest wants address line 20.
 pub static PIIX4_ISA: DeviceType = DeviceType {
     windows: &[CONFIG, WindowDecl::pio("rcr", 1, AccessRule::BYTE), WindowDecl::pio("port92", 1, AccessRule::BYTE)],
-    outputs: &[PinDecl::many("irq", IRQS), PinDecl::one("init"), PinDecl::one("a20")],
+    outputs: &[PinDecl::many("irq", IRQS), PinDecl::one("a20")],
     inputs: &[PinDecl::many("pirq", PIRQS)],
     registers: &[CONFIG_BYTES, RESET_CONTROL, PORT_92],
     ..DeviceType::new("piix4-isa", "PCI to ISA bridge of the south bridge PIIX4 (Intel 82371AB)", |_| Ok(Box::new(Piix4Isa::new(&HEADER))))
@@ -274,7 +265,7 @@ mod tests {
             (&[0x02, 0x06], Some(SystemRequest::Reset)),
             (&[0x06], Some(SystemRequest::Reset)),
             (&[0x0e], Some(SystemRequest::Reset)),
-            (&[0x04, 0x06], None),
+            (&[0x04], Some(SystemRequest::Reset)),
             (&[0x02, 0x00], None),
         ];
         for (values, request) in cases {
@@ -289,7 +280,7 @@ mod tests {
     fn port_92_has_a20_and_init() {
         let b = bench();
         b.write("port92", 0, Width::B1, 0xff).unwrap();
-        assert_eq!((b.read("port92", 0, Width::B1), b.output("a20", 0), b.output("init", 0)), (Ok(3), true, false));
+        assert_eq!((b.read("port92", 0, Width::B1), b.output("a20", 0), b.machine.take_request()), (Ok(3), true, Some(SystemRequest::Reset)));
         b.write("port92", 0, Width::B1, 0).unwrap();
         assert!(!b.output("a20", 0));
     }

@@ -11,6 +11,7 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use kvm_bindings::{CpuId, KVM_CPUID_FLAG_SIGNIFCANT_INDEX, kvm_cpuid_entry2};
@@ -39,6 +40,8 @@ const API_VERSION: i32 = 12;
 /// the addresses below the firmware, where nothing else is.
 const TSS_ADDRESS: usize = 0xfeff_d000;
 const IDENTITY_MAP: u64 = 0xfeff_c000;
+/// What the kernel has for itself: its I/O APIC, the local APICs, and the two above.
+const RESERVED: &[Range<u64>] = &[0xfec0_0000..0xfec0_1000, 0xfee0_0000..0xfee0_1000, IDENTITY_MAP..0xff00_0000];
 /// Inputs of the I/O APIC.
 const PINS: u64 = 24;
 
@@ -150,7 +153,7 @@ impl Vm {
         let doorbells = doorbells.map_err(|source| Error::Refused { what: "a thread for KVM_IOEVENTFD", source })?.map(Mutex::new);
         let msrs = host.kvm.get_msr_index_list().map_err(Error::refused("KVM_GET_MSR_INDEX_LIST"))?.as_slice().to_vec();
         let xsave = usize::try_from(fd.check_extension_int(Cap::Xsave2)).unwrap_or(0);
-        let slots = Mutex::new(Slots::new(fd.check_extension(Cap::ReadonlyMem)));
+        let slots = Mutex::new(Slots::new(fd.check_extension(Cap::ReadonlyMem), RESERVED));
         let debug = debug::Offers::new(&fd);
         let (planted, tried) = (Planted::default(), OnceLock::new());
         Ok(Arc::new(Vm { fd, messages, chips, slots, doorbells, xsave, msrs, debug, planted, tried }))

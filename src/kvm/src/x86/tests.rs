@@ -211,6 +211,22 @@ fn read_only_memory_is_read_and_not_written() {
     assert_eq!(rig.machine.read(CoreId(0), 0x0f00_0004, Width::B4), Ok(0x7777_7777));
 }
 
+/// As a guest may put the memory of a graphics card there.
+#[test]
+fn no_memory_hides_the_local_apic() {
+    // MOV EAX,[0xfee00020], its ID; MOV [0x20000],EAX.
+    let program = [0xa1, 0x20, 0x00, 0xe0, 0xfe, 0xa3, 0, 0, 2, 0];
+    let ram = Region::new("elsewhere", 0x3000).unwrap();
+    ram.fill(0, 0x3000, 0x77).unwrap();
+    let Some(mut rig) = rig_with("the local APIC", &program, Chips::Machine, |b| {
+        b.ram(0xfedf_f000, &ram);
+    }) else {
+        return;
+    };
+    rig.finish();
+    assert_eq!(rig.machine.read(CoreId(0), 0x2_0000, Width::B4), Ok(0));
+}
+
 /// A kick that comes before the core runs, or just as it begins, is not lost.
 #[test]
 fn no_kick_is_lost() {
