@@ -379,6 +379,11 @@ impl Driver {
         self.store16(self.rings[q].avail, off.into());
     }
 
+    /// How many chains the device has given back.
+    pub fn given_back(&self, q: usize) -> u16 {
+        self.load16(self.rings[q].used + 2)
+    }
+
     /// Takes the next used chain: its head, the length, and what was written to its buffers.
     pub fn used(&mut self, q: usize) -> Option<(u16, u32, Vec<u8>)> {
         let ring = &self.rings[q];

@@ -11,7 +11,7 @@ use proteus_model::{
     Services, State, Width, Window, WindowDecl, check_register_read, check_register_write, registers,
 };
 
-use super::{ByteOrder, Core, IOEVENTFD, Interfaces, QueueSetup, VirtioDevice};
+use super::{ALARMS, ByteOrder, Core, IOEVENTFD, Interfaces, QueueSetup, RESUME_ALARM, VirtioDevice};
 
 registers! {
     /// Registers of a virtio-mmio slot. Those marked legacy exist in version 1 only, those marked
@@ -198,6 +198,9 @@ impl<D: VirtioDevice> Device for Mmio<D> {
     }
 
     fn event(&mut self, cx: &mut dyn Services, event: Event<'_>) {
+        if event == Event::Alarm(RESUME_ALARM) {
+            return self.core.resume(cx);
+        }
         let (device, mut io) = self.core.io(cx);
         device.event(&mut io, event);
     }
@@ -207,6 +210,8 @@ impl<D: VirtioDevice> Device for Mmio<D> {
         self.core.common.raised.clear();
         cx.set_pin(IRQ, self.core.common.isr != 0);
         self.core.device.settle(cx);
+        let now = self.core.common.resume.then(|| cx.now());
+        cx.alarm(RESUME_ALARM, now);
     }
 
     fn reset(&mut self, _: &mut dyn Services, _: Reset) {
@@ -231,6 +236,7 @@ pub const fn device_type(name: &'static str, description: &'static str, new: fn(
     DeviceType {
         windows: WINDOWS,
         outputs: OUTPUTS,
+        alarms: ALARMS,
         registers: &[REGISTERS],
         user_creatable: true,
         fdt: Some(FdtHook {

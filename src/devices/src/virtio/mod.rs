@@ -24,7 +24,7 @@ pub mod rng;
 
 use std::fmt;
 
-use proteus_model::{Event, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State, Width};
+use proteus_model::{Count, Event, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State, Width};
 
 pub use order::ByteOrder;
 use queue::{Chain, Queue, RingError};
@@ -104,6 +104,15 @@ pub trait VirtioDevice: State + Send {
     }
 }
 
+/// What is done in one entry of a device, in chains and [`UNIT`]s, before others have their turn: a
+/// driver may fill its queues faster than they are emptied, or name one chain many times.
+const WORK: u64 = 1024;
+/// Bytes that take as long as a chain.
+const UNIT: u64 = 64 << 10;
+/// Alarms of a device type: the device's own, and that of its transport, which goes on with the work.
+pub(crate) const ALARMS: Count = Count::Fixed(2);
+pub(crate) const RESUME_ALARM: usize = 1;
+
 /// State that every virtio device has, whatever carries it.
 #[derive(Debug, Default, State)]
 pub struct Common {
@@ -133,6 +142,8 @@ pub struct Common {
     pub broken: bool,
     /// The queues.
     pub queues: Vec<Queue>,
+    /// The last entry has stopped before the queues were empty.
+    pub resume: bool,
     /// Property `ioeventfd`.
     #[state(skip)]
     pub doorbells: bool,
@@ -259,7 +270,7 @@ impl<D: VirtioDevice> Core<D> {
 
     /// The device, and what it works with.
     pub fn io<'a>(&'a mut self, cx: &'a mut dyn Services) -> (&'a mut D, Io<'a>) {
-        (&mut self.device, Io { cx, common: &mut self.common })
+        (&mut self.device, Io { cx, common: &mut self.common, left: WORK })
     }
 
     /// All features offered to a driver that uses the legacy interface or the present one.
@@ -316,6 +327,12 @@ impl<D: VirtioDevice> Core<D> {
         let queues = self.common.queues.len();
         let (device, mut io) = self.io(cx);
         (0..queues).for_each(|queue| device.notify(&mut io, queue));
+    }
+
+    /// Goes on where the last entry has stopped.
+    pub fn resume(&mut self, cx: &mut dyn Services) {
+        self.common.resume = false;
+        self.notify_all(cx);
     }
 
     /// The driver notifies of a queue.
@@ -408,6 +425,8 @@ pub struct Io<'a> {
     pub cx: &'a mut dyn Services,
     /// State that every virtio device has.
     pub common: &'a mut Common,
+    /// What may still be done in this entry: a unit for each chain, and for each [`UNIT`] in it.
+    left: u64,
 }
 
 impl Io<'_> {
@@ -450,9 +469,15 @@ impl Io<'_> {
         if !self.common.active() {
             return None;
         }
+        if self.left == 0 {
+            self.common.resume = true;
+            return None;
+        }
         let (indirect, event_idx) = (self.feature(F_INDIRECT_DESC), self.feature(F_EVENT_IDX));
         let result = self.common.queues.get_mut(queue)?.pop(self.cx, indirect, event_idx);
-        self.check(queue, result).flatten()
+        let chain = self.check(queue, result).flatten()?;
+        self.left = self.left.saturating_sub(1 + (chain.readable.total() + chain.writable.total()) / UNIT);
+        Some(chain)
     }
 
     /// Puts back the chain taken last.

@@ -12,7 +12,7 @@ use proteus_model::{
     State, Width, Window, WindowDecl, WindowKind, WindowSize, check_register_read, check_register_write, find_register, registers,
 };
 
-use super::{ByteOrder, Core, IOEVENTFD, Interfaces, QueueSetup, Raised, VirtioDevice};
+use super::{ALARMS, ByteOrder, Core, IOEVENTFD, Interfaces, QueueSetup, RESUME_ALARM, Raised, VirtioDevice};
 use crate::pci::{ADDR, Bar, BarKind, CONFIG, Function, Header, INTX, MAX_VECTORS, msix_window_len, parse_address};
 
 registers! {
@@ -198,6 +198,7 @@ impl<D: VirtioDevice> Pci<D> {
         DeviceType {
             windows: Self::WINDOWS,
             outputs: &[INTX],
+            alarms: ALARMS,
             registers: &[&[], LEGACY_REGISTERS, REGISTERS],
             user_creatable: true,
             ..DeviceType::new(name, description, new)
@@ -566,6 +567,9 @@ impl<D: VirtioDevice> Device for Pci<D> {
     }
 
     fn event(&mut self, cx: &mut dyn Services, event: Event<'_>) {
+        if event == Event::Alarm(RESUME_ALARM) {
+            return self.core.resume(cx);
+        }
         let (device, mut io) = self.core.io(cx);
         device.event(&mut io, event);
     }
@@ -575,6 +579,8 @@ impl<D: VirtioDevice> Device for Pci<D> {
         self.function.settle(cx);
         self.function.drive_intx(cx, 0, self.core.common.isr != 0);
         self.core.device.settle(cx);
+        let now = self.core.common.resume.then(|| cx.now());
+        cx.alarm(RESUME_ALARM, now);
     }
 
     fn reset(&mut self, _: &mut dyn Services, _: Reset) {

@@ -3,7 +3,7 @@
 //! Entropy comes from the machine, so that a deterministic run repeats. As in QEMU, `max-bytes`
 //! bounds what a guest gets in each `period` milliseconds of virtual time.
 
-use proteus_model::{Count, DeviceType, Event, Ns, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State};
+use proteus_model::{DeviceType, Event, Ns, PropError, PropertyDecl, PropertyDefault, PropertyKind, Props, Services, State};
 
 use super::mmio::{self, Mmio};
 use super::pci::{self, Pci};
@@ -122,7 +122,6 @@ const EXAMPLE: &[(&str, &str)] = &[("max-bytes", "5000"), ("period", "100")];
 /// An entropy device on a PCI bus.
 pub static VIRTIO_RNG_PCI: DeviceType = DeviceType {
     properties: properties!(pci::PROPERTIES, PROPERTIES),
-    alarms: Count::Fixed(1),
     example: EXAMPLE,
     ..Pci::<Rng>::device_type("virtio-rng-pci", "Virtio entropy device (PCI)", |props| Pci::boxed(props, Rng::new(props)?))
 };
@@ -130,7 +129,6 @@ pub static VIRTIO_RNG_PCI: DeviceType = DeviceType {
 /// An entropy device in a virtio-mmio slot.
 pub static VIRTIO_RNG_DEVICE: DeviceType = DeviceType {
     properties: properties!(mmio::PROPERTIES, PROPERTIES),
-    alarms: Count::Fixed(1),
     example: EXAMPLE,
     ..mmio::device_type("virtio-rng-device", "Virtio entropy device (virtio-mmio)", |props| Ok(Mmio::boxed(props, Rng::new(props)?)))
 };
@@ -171,6 +169,22 @@ mod tests {
         let (len, bytes) = d.request(0, &[], &[100_000]);
         assert_eq!(len, 65536);
         assert!(bytes[65536..].iter().all(|b| *b == 0xee));
+    }
+
+    /// What is in a queue is done in pieces, between which others have their turn.
+    #[test]
+    fn an_entry_is_bounded() {
+        for flavour in PLAIN {
+            let mut d = Driver::new(TYPES, &[], flavour, 0);
+            let head = d.add(0, &[], &[65536]);
+            let at = d.order().number64(d.peek(d.desc(0, head), 8).try_into().unwrap());
+            d.write_desc(d.desc(0, head), at, 16 << 20, 2, 0);
+            (1..8).for_each(|_| d.make_available(0, head));
+            d.notify(0);
+            assert_eq!(d.given_back(0), 4);
+            d.bench.advance(1);
+            assert_eq!((d.given_back(0), d.needs_reset()), (8, false));
+        }
     }
 
     #[test]
