@@ -29,11 +29,12 @@ pub fn split(vm: &VmFd, pins: u64) -> Result<(), kvm_ioctls::Error> {
 pub struct Messages {
     /// The routes of the kernel's own controllers.
     chips: Vec<kvm_irq_routing_entry>,
-    levels: Vec<Route>,
+    /// Those of level-triggered ones, and when each was sent last.
+    levels: Vec<(Route, u64)>,
     /// Our I/O APICs' inputs, and most of `levels`.
     pins: usize,
-    /// The route that gives way when there are too many.
-    oldest: usize,
+    /// How many level-triggered ones have been sent.
+    sent: u64,
     /// Those sent lately, and how often.
     counted: Vec<(Route, u32)>,
     /// Those with a file.
@@ -62,7 +63,7 @@ impl Messages {
             chips: if kernel_has_chips { super::chips::routes() } else { Vec::new() },
             levels: Vec::new(),
             pins,
-            oldest: 0,
+            sent: 0,
             counted: Vec::new(),
             files: Vec::new(),
             most_files: if files { FILES } else { 0 },
@@ -133,21 +134,24 @@ impl Messages {
     fn announce(&mut self, vm: &VmFd, address: u64, data: u32) -> Result<(), kvm_ioctls::Error> {
         // Whether the level is high is no part of the route.
         let route = (address, data & !ASSERT);
-        if self.levels.contains(&route) {
+        self.sent += 1;
+        if let Some((_, last)) = self.levels.iter_mut().find(|(r, _)| *r == route) {
+            *last = self.sent;
             return Ok(());
         }
+        let new = (route, self.sent);
         if self.levels.len() < self.pins {
-            self.levels.push(route);
-        } else {
-            self.levels[self.oldest] = route;
-            self.oldest = (self.oldest + 1) % self.pins;
+            self.levels.push(new);
+        } else if let Some(oldest) = self.levels.iter_mut().min_by_key(|(_, last)| *last) {
+            // The guest has changed its routes, and this one is likeliest to be out of service.
+            *oldest = new;
         }
         self.publish(vm)
     }
 
     /// Gives the kernel the table.
     fn publish(&self, vm: &VmFd) -> Result<(), kvm_ioctls::Error> {
-        let levels = self.levels.iter().enumerate().map(|(gsi, route)| entry(gsi as u32, *route));
+        let levels = self.levels.iter().enumerate().map(|(gsi, (route, _))| entry(gsi as u32, *route));
         let files = self.files.iter().enumerate().map(|(n, (route, _))| entry((self.pins + n) as u32, *route));
         let entries: Vec<_> = self.chips.iter().copied().chain(levels).chain(files).collect();
         match KvmIrqRouting::from_entries(&entries) {
