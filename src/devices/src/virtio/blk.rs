@@ -356,12 +356,7 @@ const PROPERTIES: &[PropertyDecl] = &[
 pub const BOOT_INDEX: PropertyDecl =
     property("bootindex", PropertyKind::U64, PropertyDefault::None, "Place among the devices that firmware boots from, the lowest first");
 /// The properties of one on a PCI bus, beside those of the function.
-const PCI_PROPERTIES: &[PropertyDecl] = &{
-    let mut all = [BOOT_INDEX; PROPERTIES.len() + 1];
-    let (rest, _) = all.split_at_mut(PROPERTIES.len());
-    rest.copy_from_slice(PROPERTIES);
-    all
-};
+const PCI_PROPERTIES: &[PropertyDecl] = &super::concat::<{ PROPERTIES.len() + 1 }>([PROPERTIES, &[BOOT_INDEX], &[]]);
 const PORTS: &[PortDecl] = &[PortDecl { name: "drive", kind: PortKind::Block }];
 const EXAMPLE: &[(&str, &str)] = &[("drive", "hd"), ("serial", "conformance"), ("num-queues", "2")];
 

@@ -13,7 +13,7 @@ const PROGRAM: &str = "bochs";
 pub(super) const PROGRAMS: &[(&str, &str)] = &[(PROGRAM, "bochs, with bochsbios, vgabios and bochs-term"), (grub::MKIMAGE, "grub-common")];
 /// KVM for Intel's processors.
 pub(super) const MODULE: &str = "kvm-intel.ko";
-/// The newest whose XSAVE Linux accepts.
+/// Linux refuses the XSAVE of corei7_skylake_x, and this one's not.
 const CPU: &str = "corei7_haswell_4770";
 /// Bochs waits for its serial line as long as a real one takes.
 const SHORT: &str = "quiet";

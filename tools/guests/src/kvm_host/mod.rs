@@ -36,8 +36,8 @@ pub enum Emulator {
     /// INT3 and debug registers to hypervisors.
     #[default]
     Qemu,
-    /// Bochs, which interprets instructions, with Intel's virtualisation: about a tenth as fast, and
-    /// the same each time. The command has no input.
+    /// Bochs, which interprets instructions, with Intel's virtualisation: about a tenth as fast. The
+    /// command has no input.
     Bochs,
 }
 
